@@ -1,0 +1,52 @@
+# Two commands do everything on a fresh machine: `make repro` and `make test`.
+# Both make the virtual environment first if there is none.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(abspath $(VENV))/bin
+# DVC's stages call `python`: this must be the environment's.
+RUN := PATH="$(BIN):$$PATH" MLFLOW_DISABLE_TELEMETRY=true
+# More test processes than CPUs only slow each other down.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint types check format clean
+
+help: ## list what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+repro: $(VENV)/installed ## run the whole pipeline (data set: data.name in params.yaml), print the table
+	@echo "Running the pipeline: dvc repro"
+	@$(RUN) dvc repro
+	@$(RUN) srpipe show
+	@echo "Pictures: metrics/evaluate/*.png, metrics/train/*.png. Next: README.md, 'Next steps'."
+
+test: $(VENV)/installed ## run the tests, offline, on the CPU
+	@echo "Running the tests ($(JOBS) at a time)"
+	@$(RUN) OMP_NUM_THREADS=1 pytest -n $(JOBS)
+
+lint: $(VENV)/installed ## check style and formatting (ruff)
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+types: $(VENV)/installed ## check types (mypy)
+	@$(RUN) mypy
+
+check: lint types test ## lint, types and tests
+
+format: $(VENV)/installed ## format the code
+	@$(RUN) ruff check --fix .
+	@$(RUN) ruff format .
+
+clean: ## remove the virtual environment
+	rm -rf $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1): Python 3.11 or later is needed. Install it, or name one: make PYTHON=python3.12"; exit 1; }
+	@echo "Making the virtual environment $(VENV) (once; about 5 GB and a few minutes)"
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "error: $(PYTHON) cannot make a virtual environment. On Debian/Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Installing pinned packages"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
+	  --constraint constraints.txt --editable '.[dev]'
+	@touch $@

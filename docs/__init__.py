@@ -1,0 +1,1 @@
+"""Documentation sources, so that figure commands run as modules."""

@@ -1,0 +1,203 @@
+"""Weights files: the one place that saves and loads them.
+
+A generator checkpoint says everything needed to use it: architecture, hyperparameters, scale, how
+it was trained and what it scored. Loading is weights-only (no code runs), and the plain Swift-SRGAN
+form (`{"model": state_dict}` or a bare state dict, as the public project released it) is read too.
+"""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srpipe.errors import CheckpointError
+from srpipe.files import replacing
+from srpipe.models.generators import SCALES, SRGAN, SRResNet, SwiftSRGAN
+from srpipe.settings import Generator
+
+FORMAT = "srpipe-generator-1"
+ARCHITECTURES: dict[str, type[SwiftSRGAN] | type[SRGAN]] = {
+    "swift_srgan": SwiftSRGAN,
+    "srgan": SRGAN,
+}
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """A generator in eval mode on the CPU, and what its file says of it.
+
+    `record` holds `training` and `metrics` for our checkpoints and is empty for the plain form.
+    """
+
+    model: SRResNet
+    architecture: str
+    hyperparameters: dict[str, Any]
+    scale: int
+    record: dict[str, Any]
+
+
+def build_generator(settings: Generator, scale: int) -> SRResNet:
+    """Return a new generator with the architecture that the settings name."""
+    return ARCHITECTURES[settings.name](**hyperparameters(settings, scale))
+
+
+def hyperparameters(settings: Generator, scale: int) -> dict[str, Any]:
+    """Return the constructor's arguments, as a checkpoint records them."""
+    return {**settings.model_dump(exclude={"name"}), "scale": scale}
+
+
+def save_generator(
+    path: Path,
+    model: nn.Module,
+    *,
+    architecture: str,
+    hyperparameters: Mapping[str, Any],
+    training: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> None:
+    """Write a checkpoint: the same content gives the same bytes, and a fault leaves the old file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save(
+        path,
+        {
+            "format": FORMAT,
+            "architecture": architecture,
+            "hyperparameters": dict(hyperparameters),
+            "scale": hyperparameters["scale"],
+            "training": dict(training),
+            "metrics": dict(metrics),
+            "state_dict": state,
+        },
+    )
+
+
+def save(path: Path, value: Mapping[str, Any]) -> None:
+    """Write any weights-only-loadable mapping atomically, with bytes that depend on it alone."""
+    # Through memory: torch.save on a path stores that path's (temporary) name in the file.
+    buffer = io.BytesIO()
+    torch.save(dict(value), buffer)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def save_plain(path: Path, loaded: LoadedGenerator) -> None:
+    """Write the plain Swift-SRGAN form (a bare state dict), which other tools load.
+
+    Raises:
+        CheckpointError: the plain form cannot say what this generator is.
+        OutputError: the file cannot be written.
+    """
+    if loaded.architecture != "swift_srgan" or loaded.hyperparameters["bicubic_skip"]:
+        raise CheckpointError(
+            f"only a swift_srgan without bicubic_skip has a plain form, this is {loaded.architecture}"
+            f" with bicubic_skip {loaded.hyperparameters['bicubic_skip']}: other tools would load it "
+            "and give wrong images. Train with train.generator.bicubic_skip: false."
+        )
+    save(path, loaded.model.state_dict())
+
+
+def load_generator(path: Path) -> LoadedGenerator:
+    """Load a generator: our checkpoint or the plain Swift-SRGAN form.
+
+    Raises:
+        CheckpointError: the file is missing, no checkpoint, or does not fit its architecture.
+    """
+    content = load(path)
+    if content.get("format") == FORMAT:
+        architecture = content["architecture"]
+        if architecture not in ARCHITECTURES:
+            raise CheckpointError(
+                f"{path} holds a {architecture!r}: known are {', '.join(ARCHITECTURES)}"
+            )
+        arguments = content["hyperparameters"]
+        state = content["state_dict"]
+        record = {"training": content["training"], "metrics": content["metrics"]}
+    else:
+        architecture = "swift_srgan"
+        state = content.get("model", content)
+        arguments = _plain_hyperparameters(path, state)
+        record = {}
+    model = ARCHITECTURES[architecture](**arguments)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit {architecture} {arguments}: {error}") from error
+    return LoadedGenerator(model.eval(), architecture, arguments, arguments["scale"], record)
+
+
+def require_scale(loaded: LoadedGenerator, scale: int, path: Path) -> None:
+    """Refuse a generator of another scale than the images.
+
+    Raises:
+        CheckpointError: the scales differ.
+    """
+    if loaded.scale != scale:
+        raise CheckpointError(
+            f"{path} is a {loaded.scale}x generator, the images are for {scale}x: use weights of "
+            f"that scale, or make the images with downsample.scale: {loaded.scale}"
+        )
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a weights file without running any code from it.
+
+    Raises:
+        CheckpointError: the file is missing or is no checkpoint.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist: give a weights file") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a folder: give a weights file") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(_unreadable(path, error)) from error
+    except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise CheckpointError(_unreadable(path, error)) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(_unreadable(path, TypeError(f"holds a {type(content).__name__}")))
+    return content
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (
+        f"{path} is no checkpoint that can be loaded safely ({reason}): give a file written by "
+        "srpipe, or the plain Swift-SRGAN form"
+    )
+
+
+def _plain_hyperparameters(path: Path, state: Any) -> dict[str, Any]:
+    """Read the hyperparameters of a plain Swift-SRGAN from its shapes."""
+    known = isinstance(state, dict) and all(
+        isinstance(state.get(key), Tensor)
+        for key in ("initial.cnn.depthwise.weight", "initial.cnn.pointwise.weight")
+    )
+    if not known:
+        raise CheckpointError(
+            f"{path} is neither a srpipe checkpoint nor a plain Swift-SRGAN state dict"
+        )
+    scale = 2 ** _length(state, "upsampler")
+    if scale not in SCALES:
+        raise CheckpointError(f"{path} is a {scale}x Swift-SRGAN: supported are {SCALES}")
+    return {
+        "channels": state["initial.cnn.depthwise.weight"].shape[0],
+        "features": state["initial.cnn.pointwise.weight"].shape[0],
+        "blocks": _length(state, "residual"),
+        "scale": scale,
+        "bicubic_skip": False,
+    }
+
+
+def _length(state: Mapping[str, Tensor], name: str) -> int:
+    return len({key.split(".")[1] for key in state if key.startswith(f"{name}.")})

@@ -1,0 +1,120 @@
+"""Writing outputs so that a fault loses nothing: a temporary name, then a rename."""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from srpipe.errors import OutputError
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    When the block fails, the temporary file is removed and `path` is as it was.
+
+    Raises:
+        OutputError: the file cannot be written (disk full, no permission, no such device).
+    """
+    temporary: Path | None = None
+    try:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            os.close(handle)
+            temporary = Path(name)
+            os.chmod(temporary, 0o666 & ~_umask())
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Like `replacing`, for a folder: what was in `path` is there until the new one is whole."""
+    temporary: Path | None = None
+    try:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.tmp-"))
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            if path.exists():
+                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
+                os.replace(path, old / path.name)
+                os.replace(temporary, path)
+                shutil.rmtree(old)
+            else:
+                os.replace(temporary, path)
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as JSON with sorted layout kept, refusing NaN and infinity (no JSON has them).
+
+    Raises:
+        OutputError: the file cannot be written.
+        ValueError: a number is not finite.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write `table` as CSV without its index.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def rounded(value: float, digits: int = 4) -> float:
+    """Return `value` rounded for a metrics file; NaN and infinity raise ValueError."""
+    if not math.isfinite(value):
+        raise ValueError(f"a metric must be finite, got {value}")
+    return round(float(value), digits)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Only faults of writing are ours to explain; a missing *input* has its own message.
+        if error.filename is not None and not str(error.filename).startswith(str(path.parent)):
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {path}: {reason}. Free space or choose another place, then run the same "
+            "command again; what was there before is unchanged."
+        ) from error
+
+
+def _sync(path: Path) -> None:
+    """Flush the file to disk, so that a crash after the rename cannot leave an empty file."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

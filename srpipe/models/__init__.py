@@ -1,0 +1,1 @@
+"""Networks: the generators, the discriminator, the ImageNet networks of the content loss."""

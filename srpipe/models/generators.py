@@ -1,0 +1,266 @@
+"""Swift-SRGAN and SRGAN generators: one plan, two kinds of convolution.
+
+Plan (SRResNet): C. Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
+Adversarial Network", CVPR 2017, figure 4. Swift-SRGAN replaces each dense convolution by a
+depthwise separable one: K. Krishnan et al., "SwiftSRGAN - Rethinking Super-Resolution for Efficient
+and Real-time Inference", ICICCT 2021. Module names and shapes are those of the public Swift-SRGAN
+code, so its checkpoints load strictly and other tools (spandrel) load ours.
+
+The global bicubic skip is ours and off in the published form. With it the output is bicubic plus a
+tenth of what the network says, and the network sees ten times the LR image's difference to its 5x5
+mean: what the skip lacks is about 0.005 high, and a network that starts from whole grey levels
+spends its first thousand steps on finding that scale. It starts exactly at bicubic.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SCALES = (2, 4, 8)
+# Of the bicubic skip: how much the network's input is raised and its output lowered, and the
+# radius of the mean that is taken off its input.
+SKIP_GAIN = 10.0
+SKIP_RADIUS = 2
+
+
+class SeparableConv2d(nn.Module):
+    """Depthwise then pointwise convolution: `(N, in, H, W)` to `(N, out, H, W)` at stride 1."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(
+            in_channels,
+            in_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            groups=in_channels,
+            bias=bias,
+        )
+        self.pointwise = nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(x)
+        return self.pointwise(x)  # type: ignore[no-any-return]
+
+
+Convolution = Callable[..., nn.Module]
+
+
+class ConvBlock(nn.Module):
+    """Convolution at stride 1, BatchNorm (optional), PReLU (optional)."""
+
+    def __init__(
+        self,
+        convolution: Convolution,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        norm: bool,
+        activation: bool,
+    ) -> None:
+        super().__init__()
+        self.cnn = convolution(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=not norm
+        )
+        self.bn = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+        # The public code creates this PReLU even where it is not used, and its checkpoints hold it.
+        self.act = nn.PReLU(out_channels)
+        self.activation = activation
+        if not activation:
+            self.act.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.cnn(x))
+        return self.act(x) if self.activation else x
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with BatchNorm, added to the input: `(N, C, H, W)` to the same."""
+
+    def __init__(self, convolution: Convolution, channels: int) -> None:
+        super().__init__()
+        self.block1 = ConvBlock(convolution, channels, channels, 3, norm=True, activation=True)
+        self.block2 = ConvBlock(convolution, channels, channels, 3, norm=True, activation=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block2(self.block1(x)) + x  # type: ignore[no-any-return]
+
+
+class UpsampleBlock(nn.Module):
+    """Convolution to four times the channels, PixelShuffle: `(N, C, H, W)` to `(N, C, 2H, 2W)`."""
+
+    def __init__(self, convolution: Convolution, channels: int) -> None:
+        super().__init__()
+        self.conv = convolution(channels, channels * 4, 3, padding=1)
+        self.ps = nn.PixelShuffle(2)
+        self.act = nn.PReLU(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.ps(self.conv(x)))  # type: ignore[no-any-return]
+
+
+class SRResNet(nn.Module):
+    """The plan that both generators share.
+
+    Args:
+        convolution: the kind of convolution, `SeparableConv2d` or `nn.Conv2d`.
+        channels: image channels, 1 (grey) or 3 (RGB).
+        features: channels of the hidden layers.
+        blocks: number of residual blocks.
+        scale: 2, 4 or 8; log2(scale) upsampling blocks.
+        bicubic_skip: add the bicubic interpolation of the input to the output.
+
+    Raises:
+        ValueError: `scale` or `channels` is not one of the allowed values.
+    """
+
+    def __init__(
+        self,
+        convolution: Convolution,
+        *,
+        channels: int,
+        features: int,
+        blocks: int,
+        scale: int,
+        bicubic_skip: bool,
+    ) -> None:
+        super().__init__()
+        if scale not in SCALES:
+            raise ValueError(f"scale is {scale}: must be one of {SCALES}")
+        if channels not in (1, 3):
+            raise ValueError(f"channels is {channels}: must be 1 or 3")
+        self.channels = channels
+        self.scale = scale
+        self.bicubic_skip = bicubic_skip
+        self.initial = ConvBlock(convolution, channels, features, 9, norm=False, activation=True)
+        self.residual = nn.Sequential(
+            *(ResidualBlock(convolution, features) for _ in range(blocks))
+        )
+        self.convblock = ConvBlock(convolution, features, features, 3, norm=True, activation=False)
+        self.upsampler = nn.Sequential(
+            *(UpsampleBlock(convolution, features) for _ in range(int(math.log2(scale))))
+        )
+        self.final_conv = convolution(features, channels, 9, padding=4)
+        if bicubic_skip:
+            self._start_at_bicubic()
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Super-resolve a batch.
+
+        Args:
+            lr: float `(N, channels, H, W)` in [0, 1].
+
+        Returns:
+            float `(N, channels, scale*H, scale*W)` in [0, 1]. With the bicubic skip, values leave
+            [0, 1] slightly while training (clamping would stop their gradient) and never in eval.
+
+        Raises:
+            ValueError: the shape is not `(N, channels, H, W)`.
+        """
+        if lr.ndim != 4 or lr.shape[1] != self.channels:
+            raise ValueError(f"LR must be (N, {self.channels}, H, W), got {tuple(lr.shape)}")
+        first = self.initial(local_detail(lr) if self.bicubic_skip else lr)  # (N, F, H, W)
+        x = self.residual(first)  # (N, F, H, W)
+        x = self.convblock(x) + first  # (N, F, H, W)
+        x = self.upsampler(x)  # (N, F, sH, sW)
+        x = self.final_conv(x)  # (N, C, sH, sW)
+        if not self.bicubic_skip:
+            return (torch.tanh(x) + 1) / 2
+        sr = upscale_bicubic(lr, self.scale) + x / SKIP_GAIN
+        return sr if self.training else sr.clamp(0, 1)
+
+    def _start_at_bicubic(self) -> None:
+        """Start at bicubic, with features that still hold the image.
+
+        torch's default weights shrink the signal in every layer, and a depthwise convolution with
+        random weights blurs it (the grey one at the input is a single 9x9 filter). He et al., ICCV
+        2015, keep its size; a centred 1 in the depthwise ends keeps its detail.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                depthwise = module.groups > 1
+                nn.init.kaiming_normal_(module.weight, a=1.0 if depthwise else 0.25)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        last = self.final_conv
+        for end in (self.initial.cnn, last):
+            if isinstance(end, SeparableConv2d):
+                nn.init.normal_(end.depthwise.weight, std=0.02)
+                with torch.no_grad():
+                    end.depthwise.weight[:, :, 4, 4] += 1
+        last = last.pointwise if isinstance(last, SeparableConv2d) else last
+        nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+
+
+class SwiftSRGAN(SRResNet):
+    """The Swift-SRGAN generator: depthwise separable convolutions. See `SRResNet`."""
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        features: int = 64,
+        blocks: int = 16,
+        scale: int = 4,
+        bicubic_skip: bool = False,
+    ) -> None:
+        super().__init__(
+            SeparableConv2d,
+            channels=channels,
+            features=features,
+            blocks=blocks,
+            scale=scale,
+            bicubic_skip=bicubic_skip,
+        )
+
+
+class SRGAN(SRResNet):
+    """The SRGAN generator: dense convolutions. See `SRResNet`."""
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        features: int = 64,
+        blocks: int = 16,
+        scale: int = 4,
+        bicubic_skip: bool = False,
+    ) -> None:
+        super().__init__(
+            nn.Conv2d,
+            channels=channels,
+            features=features,
+            blocks=blocks,
+            scale=scale,
+            bicubic_skip=bicubic_skip,
+        )
+
+
+def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
+    """Interpolate `(N, C, H, W)` to `(N, C, scale*H, scale*W)`; the Keys kernel with a = -0.5.
+
+    `antialias=True` is what gives torch Pillow's kernel; without it a = -0.75.
+    """
+    return F.interpolate(
+        lr, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True
+    )
+
+
+def local_detail(lr: Tensor) -> Tensor:
+    """Return ten times the difference of `(N, C, H, W)` to its 5x5 mean, H and W at least 3."""
+    size = 2 * SKIP_RADIUS + 1
+    around = F.pad(lr, [SKIP_RADIUS] * 4, mode="reflect")
+    return (lr - F.avg_pool2d(around, size, stride=1)) * SKIP_GAIN

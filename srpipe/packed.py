@@ -1,0 +1,142 @@
+"""HR and LR images of a whole data set in two flat files and a manifest.
+
+DVC watches three files instead of 112,120, and training reads crops through the page cache without
+decoding anything. `hr.bin` and `lr.bin` hold the images one after another, `uint8`, row by row; an
+image's place in `lr.bin` is its place in `hr.bin` divided by scale squared.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from srpipe.errors import DataError
+from srpipe.files import replacing_folder
+from srpipe.resample import GreyImage
+
+MANIFEST = "manifest.csv"
+HR = "hr.bin"
+LR = "lr.bin"
+INFO = "packed.json"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One radiograph: `hr` is `uint8 (H, W)`, `lr` `uint8 (H/scale, W/scale)`.
+
+    `listed` is "train_val", "test" or "" - where the data set's own lists put it.
+    """
+
+    image: str
+    patient: str
+    listed: str
+    hr: GreyImage
+    lr: GreyImage
+
+
+def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFrame:
+    """Write pairs in the order given and return the manifest; a fault leaves the old folder.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        DataError: there is no pair.
+    """
+    rows = []
+    with replacing_folder(folder) as temporary:
+        offset = 0
+        with (temporary / HR).open("wb") as hr_file, (temporary / LR).open("wb") as lr_file:
+            for pair in pairs:
+                height, width = pair.hr.shape
+                rows.append((pair.image, pair.patient, pair.listed, height, width, offset))
+                hr_file.write(np.ascontiguousarray(pair.hr).data)
+                lr_file.write(np.ascontiguousarray(pair.lr).data)
+                offset += height * width
+        if not rows:
+            raise DataError("there is no image to pack: run the download stage first")
+        columns = ["image", "patient", "list", "height", "width", "offset"]
+        manifest = pd.DataFrame(rows, columns=columns)
+        manifest.to_csv(temporary / MANIFEST, index=False, lineterminator="\n")
+        (temporary / INFO).write_text(json.dumps({"scale": scale}) + "\n", encoding="utf-8")
+    return manifest
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Read access to a packed folder by row of its manifest; images are views, nothing is read."""
+
+    folder: Path
+    manifest: pd.DataFrame
+    scale: int
+
+    def hr(self, row: int) -> GreyImage:
+        """Return the HR image of a manifest row: read-only `uint8 (H, W)`."""
+        offset, height, width = self._places[row]
+        return self._hr[offset : offset + height * width].reshape(height, width)
+
+    def lr(self, row: int) -> GreyImage:
+        """Return the LR image of a manifest row: read-only `uint8 (H/scale, W/scale)`."""
+        offset, height, width = self._places[row]
+        area = self.scale**2
+        flat = self._lr[offset // area : (offset + height * width) // area]
+        return flat.reshape(height // self.scale, width // self.scale)
+
+    def rows(self, images: Iterable[str]) -> list[int]:
+        """Return the manifest rows of images by name, in the order given.
+
+        Raises:
+            DataError: an image is not in the manifest.
+        """
+        index = pd.Index(self.manifest["image"])
+        wanted = list(images)
+        rows: npt.NDArray[np.intp] = index.get_indexer(pd.Index(wanted))
+        if (rows < 0).any():
+            missing = [name for name, row in zip(wanted, rows, strict=True) if row < 0]
+            raise DataError(
+                f"{len(missing)} image(s) of the split are not in {self.folder}, the first is "
+                f"{missing[0]}: run the split stage again"
+            )
+        return [int(row) for row in rows]
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int64]:
+        return self.manifest[["offset", "height", "width"]].to_numpy(np.int64)
+
+    @cached_property
+    def _hr(self) -> npt.NDArray[np.uint8]:
+        return np.memmap(self.folder / HR, np.uint8, "r")
+
+    @cached_property
+    def _lr(self) -> npt.NDArray[np.uint8]:
+        return np.memmap(self.folder / LR, np.uint8, "r")
+
+
+def open_packed(folder: Path) -> Packed:
+    """Open a packed folder.
+
+    Raises:
+        DataError: a file is missing, or is not as long as the manifest says.
+    """
+    try:
+        manifest = read_manifest(folder)
+        scale = int(json.loads((folder / INFO).read_text(encoding="utf-8"))["scale"])
+        sizes = [(folder / name).stat().st_size for name in (HR, LR)]
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} is missing: run the downsample stage first") from error
+    pixels = int((manifest["height"] * manifest["width"]).sum())
+    if sizes != [pixels, pixels // scale**2]:
+        raise DataError(
+            f"{folder} is damaged: {HR} and {LR} have {sizes} bytes, the manifest says "
+            f"{[pixels, pixels // scale**2]}. Run `dvc repro --force downsample`"
+        )
+    return Packed(folder, manifest, scale)
+
+
+def read_manifest(folder: Path) -> pd.DataFrame:
+    """Return the manifest: image, patient, list (strings), height, width, offset (integers)."""
+    text = {"image": str, "patient": str, "list": str}
+    return pd.read_csv(folder / MANIFEST, dtype=text, keep_default_na=False)

@@ -1,0 +1,106 @@
+"""What people look at after an evaluation: the table of means, and the comparison panels."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from srpipe import paths
+from srpipe.errors import DataError
+from srpipe.files import replacing_folder
+from srpipe.inference import super_resolve
+from srpipe.models.generators import SRResNet
+from srpipe.packed import Packed
+from srpipe.resample import bicubic
+from srpipe.scoring.evaluation import BASELINES, text_table
+from srpipe.scoring.metrics import Scores, reference, score
+from srpipe.scoring.panels import comparison_panel
+
+# Images are ranked by the score that burned-in text does not decide.
+RANKED_BY = "psnr_masked"
+LABELS = {"bicubic": "bicubic", "bicubic_bp": "bicubic + back-projection"}
+
+
+def read_baseline(path: Path, scores: pd.DataFrame) -> pd.DataFrame:
+    """Put the baselines' per-image scores beside the model's, by image.
+
+    Raises:
+        DataError: the file is missing or is about other images.
+    """
+    try:
+        baseline = pd.read_csv(path, dtype={"image": str, "patient": str})
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run the baseline stage first") from error
+    if sorted(baseline["image"]) != sorted(scores["image"]):
+        raise DataError(f"{path} is about other images than the test set: run `dvc repro baseline`")
+    return scores.merge(baseline.drop(columns="patient"), on="image", validate="1:1")
+
+
+def draw_panels(
+    folder: Path, table: pd.DataFrame, packed: Packed, model: SRResNet, device: str
+) -> list[Path]:
+    """Draw the images on which the model is worst, median and best, as PNGs in `folder`.
+
+    Raises:
+        OutputError: the folder cannot be written; what was in it is kept.
+    """
+    ranked = table.sort_values([RANKED_BY, "image"])["image"].tolist()
+    chosen = {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}
+    with replacing_folder(folder) as temporary:
+        for place, image in chosen.items():
+            (row,) = packed.rows([image])
+            against = reference(packed.hr(row), packed.lr(row))
+            interpolated = bicubic(against.lr, against.scale)
+            sr = super_resolve(model, against.lr, device)
+            comparison_panel(
+                temporary / f"{place}.png",
+                f"{place} of {len(table)} test images by masked PSNR: {image}",
+                against,
+                interpolated,
+                sr,
+                {"bicubic": score(interpolated, against), "SR": score(sr, against)},
+            )
+    return [folder / f"{place}.png" for place in chosen]
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return an evaluation's mean scores and gains under flat names, for MLflow."""
+    flat = {f"test_{name}": metrics[name]["mean"] for name in Scores.names()}
+    for baseline in BASELINES:
+        for name in Scores.names():
+            flat[f"test_over_{baseline}_{name}"] = metrics[f"over_{baseline}"][name]["mean"]
+    return flat
+
+
+def results_table() -> str:
+    """Return the table of the last `dvc repro`, from the metrics files.
+
+    Raises:
+        DataError: a metrics file is missing.
+    """
+    baseline, evaluated = _read(paths.BASELINE_JSON), _read(paths.EVALUATE_JSON)
+    rows = {LABELS[name]: baseline[name] for name in BASELINES}
+    rows["trained generator"] = {name: evaluated[name]["mean"] for name in Scores.names()}
+    notes = [f"\nMean over {evaluated['images']} test images of {evaluated['patients']} patients."]
+    for name in BASELINES:
+        gain = evaluated[f"over_{name}"]
+        whole, masked = gain["psnr"], gain["psnr_masked"]
+        notes.append(
+            f"Over {LABELS[name]} (95% interval over patients): PSNR {_signed(whole)} dB, "
+            f"masked {_signed(masked)} dB, better on {whole['better_images']} and "
+            f"{masked['better_images']} images."
+        )
+    return text_table(rows, notes)
+
+
+def _signed(gain: Mapping[str, float]) -> str:
+    return f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run `make repro` (or `dvc repro`) first") from error

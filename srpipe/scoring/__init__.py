@@ -1,0 +1,1 @@
+"""Judgement: one scorer for baselines and models."""

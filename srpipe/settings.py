@@ -1,0 +1,213 @@
+"""The one reader of `params.yaml`: typed, frozen settings that refuse what they do not know.
+
+Every key must be there, none may be unknown, no type is coerced; all problems are told at once.
+What each setting means is written beside it in `params.yaml`.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from srpipe import paths
+from srpipe.errors import SettingsError
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Scale = Literal[2, 4, 8]
+
+
+class Section(BaseModel):
+    """A block of settings: immutable, strict types, nothing unknown, nothing missing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Data(Section):
+    name: Literal["phantom", "folder", "nih"]
+
+
+class Phantom(Section):
+    patients: Annotated[int, Field(ge=3)]
+    max_images_per_patient: Positive
+    seed: Seed
+
+
+class Folder(Section):
+    path: Annotated[str, Field(min_length=1)]
+    patient_pattern: str
+    patient_table: str | None
+    image_column: str
+    patient_column: str
+
+    @model_validator(mode="after")
+    def _pattern_names_the_patient(self) -> Self:
+        try:
+            groups = re.compile(self.patient_pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"patient_pattern is no regular expression: {error}") from error
+        if "patient" not in groups:
+            raise ValueError("patient_pattern needs a group named patient: (?P<patient>...)")
+        return self
+
+
+class Nih(Section):
+    archive: str | None
+
+
+class Datasets(Section):
+    phantom: Phantom
+    folder: Folder
+    nih: Nih
+
+
+class Downsample(Section):
+    scale: Scale
+    sixteen_bit: Literal["minmax", "full_range"]
+
+
+class Split(Section):
+    use_lists: bool
+    validation: Fraction
+    test: Fraction
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation + test is {self.validation + self.test:g}: must be below 1, "
+                "or nothing is left to train on"
+            )
+        return self
+
+
+class Baseline(Section):
+    back_projections: Positive
+
+
+class Generator(Section):
+    name: Literal["swift_srgan", "srgan"]
+    channels: Literal[1, 3]
+    features: Annotated[int, Field(ge=4)]
+    blocks: Positive
+    bicubic_skip: bool
+
+
+class Discriminator(Section):
+    features: Annotated[int, Field(ge=4)]
+
+
+class Content(Section):
+    network: Literal["efficientnet_lite0", "mobilenet_v2"]
+    weights: str | None
+
+    @model_validator(mode="after")
+    def _packaged_weights_take_no_file(self) -> Self:
+        if self.network == "efficientnet_lite0" and self.weights is not None:
+            raise ValueError("weights must be null: efficientnet_lite0 brings its own")
+        return self
+
+
+class Loss(Section):
+    image: Literal["mse", "l1"]
+    adversarial: Weight
+    content: Weight
+    total_variation: Weight
+
+
+class Train(Section):
+    seed: Seed
+    epochs: Positive
+    adversarial_epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    crop: Annotated[int, Field(ge=32)]
+    crops_per_image: Positive
+    learning_rate: Rate
+    adversarial_learning_rate: Rate
+    precision: Literal["fp32", "bf16"]
+    validation_images: Positive
+    generator: Generator
+    discriminator: Discriminator
+    loss: Loss
+    content: Content
+
+    @property
+    def uses_content(self) -> bool:
+        """Say whether training needs the feature network: only adversarial epochs use it."""
+        return self.adversarial_epochs > 0 and self.loss.content > 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.adversarial_epochs >= self.epochs:
+            raise ValueError(
+                f"adversarial_epochs is {self.adversarial_epochs} of {self.epochs} epochs: must be "
+                "fewer, because the pixel-loss epochs come first"
+            )
+        if self.crop % 16:
+            raise ValueError(f"crop is {self.crop}: must be a multiple of 16 HR pixels")
+        return self
+
+
+class Evaluate(Section):
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    data: Data
+    datasets: Datasets
+    downsample: Downsample
+    split: Split
+    baseline: Baseline
+    train: Train
+    evaluate: Evaluate
+
+
+def load_params(path: Path = paths.PARAMS) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        SettingsError: the file is missing or no YAML, or any key is unknown, missing, of the wrong
+            type or out of range; the message lists all of them.
+    """
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{path} is missing in {Path.cwd()}: run this from the root of the repository"
+        ) from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is no YAML: {error}") from error
+    if not isinstance(given, dict):
+        raise SettingsError(f"{path} must hold sections such as 'train:', got {given!r}")
+    try:
+        return Params.model_validate(given)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_problem(each)}" for each in error.errors())
+        raise SettingsError(
+            f"{error.error_count()} problem(s) in {path}:\n{problems}\n"
+            "What each key means and allows is written beside it in params.yaml."
+        ) from error
+
+
+def _problem(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    given = error["input"]
+    match error["type"]:
+        case "missing":
+            return f"{key}: missing"
+        case "extra_forbidden":
+            return f"{key}: unknown key (given {given!r})"
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
+        case _:
+            return f"{key}: given {given!r}; {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -1,0 +1,161 @@
+"""Runs as MLflow shows them: `mlflow ui` in the root of the repository.
+
+The store is `mlflow.db` and `mlartifacts/` in the repository the user cloned (also from a temporary
+DVC workspace), unless MLFLOW_TRACKING_URI names a server. Each training run is an MLflow run;
+evaluation goes on with the run that made the weights, found by their SHA-256, so that no run id
+needs to be kept in DVC's outputs. SRPIPE_MLFLOW=off switches tracking off.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srpipe import console, paths
+from srpipe.errors import SettingsError
+
+if TYPE_CHECKING:
+    from srpipe.models.generators import SRResNet
+
+EXPERIMENT = "srpipe"
+WEIGHTS_TAG = "srpipe.weights_sha256"
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open MLflow run, or None inside when tracking is off."""
+
+    run_id: str | None
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers, at a step (the epoch) or as final values."""
+        if self.run_id is not None:
+            import mlflow
+
+            mlflow.log_metrics(dict(values), step=step)
+
+    def files(self, files: Sequence[Path], folder: str) -> None:
+        """Log files as artifacts below `folder`."""
+        if self.run_id is not None:
+            import mlflow
+
+            for file in files:
+                mlflow.log_artifact(str(file), folder)
+
+    def generator(self, model: "SRResNet", weights: Path) -> None:
+        """Log the generator as an MLflow model for any image size; mark the run by its weights."""
+        if self.run_id is None:
+            return
+        import mlflow
+        import numpy as np
+        from mlflow.models import ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+        image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
+        mlflow.pytorch.log_model(
+            model.cpu(),
+            name="generator",
+            signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
+            # Given, because inferring them takes longer than a short training.
+            pip_requirements=[f"torch=={version('torch')}", f"srpipe=={version('srpipe')}"],
+        )
+        mlflow.set_tag(WEIGHTS_TAG, sha256(weights))
+
+
+@contextlib.contextmanager
+def training_run(params: Mapping[str, Any], name: str) -> Iterator[Run]:
+    """Open a new run with all parameters, named after the DVC experiment or else `name`.
+
+    The run is marked failed when the block raises.
+
+    Raises:
+        SettingsError: SRPIPE_MLFLOW is neither "on" nor "off".
+    """
+    if not _switched_on():
+        yield Run(None)
+        return
+    _use_store()
+    import mlflow
+
+    experiment = os.environ.get("DVC_EXP_NAME")
+    tags = {"dvc.exp_name": experiment, "dvc.baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV")}
+    with mlflow.start_run(
+        run_name=experiment or name,
+        tags={key: value for key, value in tags.items() if value},
+    ) as run:
+        mlflow.log_params(_flat(params))
+        yield Run(run.info.run_id)
+
+
+@contextlib.contextmanager
+def evaluation_run(weights: Path) -> Iterator[Run]:
+    """Go on with the run that trained `weights`; open a new one, and say so, when there is none.
+
+    Raises:
+        SettingsError: SRPIPE_MLFLOW is neither "on" nor "off".
+    """
+    if not _switched_on():
+        yield Run(None)
+        return
+    _use_store()
+    import mlflow
+
+    digest = sha256(weights)
+    found = mlflow.search_runs(
+        filter_string=f"tags.`{WEIGHTS_TAG}` = '{digest}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+        output_format="list",
+    )
+    if not found:
+        console.say("no MLflow run trained these weights here; their evaluation gets its own run")
+    run_id = found[0].info.run_id if found else None
+    tags = None if found else {WEIGHTS_TAG: digest}
+    with mlflow.start_run(run_id=run_id, run_name=None if found else "evaluate", tags=tags) as run:
+        yield Run(run.info.run_id)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _switched_on() -> bool:
+    given = os.environ.get("SRPIPE_MLFLOW", "on")
+    if given not in ("on", "off"):
+        raise SettingsError(f"SRPIPE_MLFLOW is {given!r}: allowed are on (default) and off")
+    return given == "on"
+
+
+def _use_store() -> None:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # MLflow reports each step of making its database; a person wants to know only what fails.
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    import mlflow
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        mlflow.set_experiment(name)
+        return
+    root = paths.project_root()
+    mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    if mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
+    mlflow.set_experiment(name)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,33 @@
+"""Stage download: put the list of images, and where needed the images, into `data/raw/<name>`."""
+
+from srpipe import console, paths
+from srpipe.settings import load_params
+from srpipe.sources import folder, nih, phantom
+from srpipe.sources.manifest import open_source
+
+
+@console.entry_point
+def main() -> None:
+    """Fetch the data set that `data.name` names."""
+    params = load_params()
+    name = params.data.name
+    raw_dir = paths.raw(name)
+    match name:
+        case "phantom":
+            phantom.fetch(params.datasets.phantom, raw_dir)
+        case "folder":
+            folder.fetch(
+                params.datasets.folder,
+                raw_dir,
+                scale=params.downsample.scale,
+                sixteen_bit=params.downsample.sixteen_bit,
+            )
+        case "nih":
+            nih.fetch(params.datasets.nih, raw_dir)
+    entries = open_source(raw_dir).entries
+    patients = {entry.patient for entry in entries}
+    console.say(f"{name}: {len(entries)} images of {len(patients)} patients, in {raw_dir}")
+
+
+if __name__ == "__main__":
+    main()
