@@ -1,7 +1,6 @@
 """The command line, `srpipe`."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -225,4 +224,4 @@ def _rounded_row(row: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

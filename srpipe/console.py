@@ -5,7 +5,7 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -45,7 +45,7 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def bar(total: int | None, *, what: str, unit: str) -> "tqdm[None]":
+def bar(total: int | None, *, what: str, unit: str) -> "tqdm[Any]":
     """Return a progress bar on stderr; where stderr is no terminal it prints rarely."""
     quiet = not sys.stderr.isatty()
     return tqdm(

@@ -67,9 +67,10 @@ def back_project(lr: GreyImage, scale: int, steps: int) -> GreyImage:
     return to_grey(sr / 255)
 
 
-def to_grey(image: FloatImage) -> GreyImage:
+def to_grey(image: npt.NDArray[np.floating]) -> GreyImage:
     """Round a float image in [0, 1] to 8 bits, clipping what lies outside."""
-    return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    grey: GreyImage = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    return grey
 
 
 def _resize(image: FloatImage, factor: float) -> FloatImage:

@@ -135,10 +135,12 @@ def _switched_on() -> bool:
 
 def _use_store() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
     # MLflow reports each step of making its database; a person wants to know only what fails.
+    # After the import, which sets levels of its own.
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    import mlflow
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     if os.environ.get("MLFLOW_TRACKING_URI"):

@@ -42,6 +42,8 @@ class ContentFeatures(nn.Module):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.record = record
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 

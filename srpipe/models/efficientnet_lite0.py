@@ -36,7 +36,8 @@ class SameConv2d(nn.Conv2d):
         ):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads += [total // 2, total - total // 2]
-        return super().forward(F.pad(x, pads))
+        padded: Tensor = super().forward(F.pad(x, pads))
+        return padded
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -60,7 +61,7 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and inside == out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x
+        y: Tensor = x
         if self.expands:
             y = F.relu6(self._bn0(self._expand_conv(y)))
         y = F.relu6(self._bn1(self._depthwise_conv(y)))
@@ -90,7 +91,7 @@ class EfficientNetLite0(nn.Module):
     def features(self, x: Tensor, blocks: int) -> Tensor:
         """Return the maps after the first `blocks` inverted residuals, `(N, C, h, w)`."""
         x = F.relu6(self._bn0(self._conv_stem(x)))
-        for block in self._blocks[:blocks]:  # type: ignore[union-attr]
+        for block in self._blocks[:blocks]:
             x = block(x)
         return x
 

@@ -179,7 +179,7 @@ class SRResNet(nn.Module):
         x = self.final_conv(x)  # (N, C, sH, sW)
         if not self.bicubic_skip:
             return (torch.tanh(x) + 1) / 2
-        sr = upscale_bicubic(lr, self.scale) + x / SKIP_GAIN
+        sr: Tensor = upscale_bicubic(lr, self.scale) + x / SKIP_GAIN
         return sr if self.training else sr.clamp(0, 1)
 
     def _start_at_bicubic(self) -> None:
@@ -254,9 +254,10 @@ def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
 
     `antialias=True` is what gives torch Pillow's kernel; without it a = -0.75.
     """
-    return F.interpolate(
+    sr: Tensor = F.interpolate(
         lr, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True
     )
+    return sr
 
 
 def local_detail(lr: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def anatomy_mask(hr: GreyImage) -> npt.NDArray[np.bool_]:
     """
     median = rank.median(np.array(hr), np.ones((MEDIAN, MEDIAN), np.uint8))
     marker = np.abs(hr.astype(np.int16) - median) > CONTRAST * 255
-    left_out = ndimage.maximum_filter(marker, size=2 * DILATION + 1)
+    left_out: npt.NDArray[np.bool_] = ndimage.maximum_filter(marker, size=2 * DILATION + 1)
     left_out[:BORDER] = left_out[-BORDER:] = True
     left_out[:, :BORDER] = left_out[:, -BORDER:] = True
     return ~left_out

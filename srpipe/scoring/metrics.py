@@ -20,7 +20,8 @@ Mask = npt.NDArray[np.bool_]
 
 # Identical images have no finite PSNR; this is what is written for them (MSE of 1e-10).
 PSNR_MAX = 100.0
-SSIM_BORDER = 5
+# The windows of SSIM that lie wholly inside the image are centred 5 px from its border.
+INSIDE = np.s_[5:-5, 5:-5]
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,11 @@ def score(sr: GreyImage, against: Reference) -> Scores:
         raise ValueError(f"SR must be uint8 {hr.shape}, got {sr.dtype} {sr.shape}")
     error = squared_error(sr, hr)
     similarity = ssim_map(sr, hr)
-    inside = _inside(mask)
     return Scores(
         psnr=psnr(float(error.mean())),
         ssim=float(similarity.mean()),
         psnr_masked=psnr(_mean(error, mask)),
-        ssim_masked=_mean(similarity, inside),
+        ssim_masked=_mean(similarity, mask[INSIDE]),
         lr_psnr=psnr(float(squared_error(downsample(sr, against.scale), against.lr).mean())),
     )
 
@@ -110,12 +110,8 @@ def ssim_map(a: GreyImage, b: GreyImage) -> npt.NDArray[np.float64]:
         use_sample_covariance=False,
         full=True,
     )
-    cropped: npt.NDArray[np.float64] = _inside(similarity)
-    return cropped
-
-
-def _inside(image: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    return image[SSIM_BORDER:-SSIM_BORDER, SSIM_BORDER:-SSIM_BORDER]
+    inside: npt.NDArray[np.float64] = similarity[INSIDE]
+    return inside
 
 
 def _mean(values: npt.NDArray[np.float64], where: Mask) -> float:

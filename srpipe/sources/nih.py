@@ -104,7 +104,7 @@ def _signed_in() -> Any:
     """
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            import kaggle  # type: ignore[import-untyped]
+            import kaggle
 
             kaggle.api.authenticate()
     except SystemExit as error:

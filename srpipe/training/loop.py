@@ -6,6 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,7 +94,7 @@ def train(
     history: list[EpochRecord] = []
     for epoch in range(1, settings.epochs + 1):
         adversarial = epoch > pixel_epochs
-        used = rate if adversarial else schedule.get_last_lr()[0]
+        used = rate if adversarial else float(schedule.get_last_lr()[0])
         generator.train()
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         batches = epoch_batches(packed, train_rows, plan, epoch)
@@ -128,7 +129,7 @@ def train(
                 bar.update()
                 if step % REPORT_EVERY == 0 or step == steps:
                     _show(bar, sums["total"].item() / step, epoch)
-        means = {name: value.item() / steps for name, value in sums.items()}
+        means = {name: float(value.item()) / steps for name, value in sums.items()}
         record = _record(epoch, adversarial, used, means, _validate(generator, references, device))
         _report(record, settings.epochs)
         history.append(record)
@@ -181,12 +182,12 @@ def _record(
 
 def _bar(
     epoch: int, epochs: int, adversarial: bool, steps: int
-) -> contextlib.AbstractContextManager["tqdm[None]"]:
+) -> contextlib.AbstractContextManager["tqdm[Any]"]:
     stage = "adversarial" if adversarial else "pixel"
     return console.bar(steps, what=f"epoch {epoch}/{epochs} ({stage})", unit="step")
 
 
-def _show(bar: "tqdm[None]", loss: float, epoch: int) -> None:
+def _show(bar: "tqdm[Any]", loss: float, epoch: int) -> None:
     if not math.isfinite(loss):
         raise TrainingError(
             f"the loss is {loss} in epoch {epoch}: lower train.learning_rate or "

@@ -1,0 +1,67 @@
+"""What tests share: made radiographs, a tiny packed data set, and where the real material lies."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+# Before torch is loaded: these tensors are too small for more than one thread to pay.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import ndimage
+
+from srpipe.packed import Packed, Pair, open_packed, write_packed
+from srpipe.resample import downsample
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+SIZES = ((64, 96), (96, 64), (80, 80), (64, 64), (96, 96), (64, 80))
+
+MakeImage = Callable[[int, int, int], npt.NDArray[np.uint8]]
+
+
+def _make_image(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((height, width))
+    layers = [ndimage.gaussian_filter(noise, sigma) * sigma for sigma in (0.8, 2, 6)]
+    image = sum(layers) * 40 + np.linspace(60, 190, height)[:, None]
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def make_image() -> MakeImage:
+    """Return a function of seed, height and width: fine, middle and coarse texture on a ramp."""
+    return _make_image
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
+    """Return six made images of six patients, 64 to 96 px a side, packed at 4x."""
+    pairs = []
+    for index, (height, width) in enumerate(SIZES):
+        hr = _make_image(index, height, width)
+        pairs.append(Pair(f"{index}.png", f"p{index}", "", hr, downsample(hr, 4)))
+    folder = tmp_path_factory.mktemp("data") / "packed"
+    write_packed(folder, pairs, 4)
+    return open_packed(folder)
+
+
+@pytest.fixture(scope="session")
+def nih_sample() -> Path:
+    """Return the folder of real NIH radiographs; skip where it is not."""
+    return _real("SRPIPE_NIH_SAMPLE", SHARED / "nih-sample")
+
+
+@pytest.fixture(scope="session")
+def published_checkpoint() -> Path:
+    """Return the generator that the public Swift-SRGAN project released; skip where it is not."""
+    usual = SHARED / "published-checkpoint" / "netG_4x_epoch5.pth.tar"
+    return _real("SRPIPE_PUBLISHED_CHECKPOINT", usual)
+
+
+def _real(variable: str, usual: Path) -> Path:
+    path = Path(os.environ.get(variable) or usual)
+    if not path.exists():
+        pytest.skip(f"{path} is not there: set {variable} to run this test")
+    return path

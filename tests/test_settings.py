@@ -1,0 +1,279 @@
+"""`params.yaml` is taken as it stands or refused with every problem named."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from srpipe import paths
+from srpipe.errors import SettingsError
+from srpipe.settings import Params, load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+VALID = """
+data:
+  name: phantom
+datasets:
+  phantom:
+    patients: 12
+    max_images_per_patient: 3
+    seed: 0
+  folder:
+    path: data/own
+    patient_pattern: "^(?P<patient>[^_]+)"
+    patient_table: null
+    image_column: image
+    patient_column: patient
+  nih:
+    archive: null
+downsample:
+  scale: 4
+  sixteen_bit: minmax
+split:
+  use_lists: true
+  validation: 0.1
+  test: 0.2
+  seed: 0
+baseline:
+  back_projections: 3
+train:
+  seed: 0
+  epochs: 3
+  adversarial_epochs: 1
+  batch_size: 4
+  crop: 96
+  crops_per_image: 2
+  learning_rate: 0.0005
+  adversarial_learning_rate: 0.0001
+  precision: fp32
+  validation_images: 8
+  generator:
+    name: swift_srgan
+    channels: 1
+    features: 64
+    blocks: 16
+    bicubic_skip: true
+  discriminator:
+    features: 64
+  loss:
+    image: l1
+    adversarial: 0.001
+    content: 0.006
+    total_variation: 0
+  content:
+    network: efficientnet_lite0
+    weights: null
+evaluate:
+  bootstrap_samples: 1000
+  seed: 0
+"""
+
+
+def changed(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the valid settings with dotted keys set; the value `...` takes the key away."""
+    settings = copy.deepcopy(yaml.safe_load(VALID))
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        place = settings
+        for section in sections:
+            place = place[section]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    return settings
+
+
+def load(tmp_path: Path, changes: dict[str, Any]) -> Params:
+    """Write changed settings to a file and load it."""
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(changed(changes)))
+    return load_params(path)
+
+
+def refusal(tmp_path: Path, changes: dict[str, Any]) -> str:
+    """Return the message of the SettingsError that changed settings must give."""
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, changes)
+    return str(caught.value)
+
+
+def test_a_valid_file_loads(tmp_path: Path) -> None:
+    """Values arrive with the types that the file gave; a whole number serves as a weight."""
+    params = load(tmp_path, {})
+    assert params.train.learning_rate == 0.0005
+    assert params.datasets.folder.patient_table is None
+    assert params.downsample.scale == 4
+    assert params.train.loss.total_variation == 0
+    assert params.split.use_lists is True
+
+
+def test_the_repository_brings_valid_settings() -> None:
+    """`params.yaml` of the repository loads."""
+    assert load_params(ROOT / paths.PARAMS).downsample.scale in (2, 4, 8)
+
+
+def test_settings_are_frozen(tmp_path: Path) -> None:
+    """Nothing can change a setting after it was checked."""
+    params = load(tmp_path, {})
+    with pytest.raises(ValidationError, match="frozen"):
+        params.train.epochs = 9
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    """Unknown, missing, wrongly typed, out-of-range and contradictory keys stand in one message."""
+    message = refusal(
+        tmp_path,
+        {
+            "train.optimiser": "adam",
+            "train.batch_size": ...,
+            "train.epochs": "10",
+            "train.learning_rate": 1.5,
+            "downsample.scale": 3,
+            "split.test": 0.95,
+            "evaluate": ...,
+        },
+    )
+    assert message.startswith("7 problem(s)")
+    for key, told in {
+        "train.optimiser": "unknown key (given 'adam')",
+        "train.batch_size": "missing",
+        "train.epochs": "given '10'; input should be a valid integer",
+        "train.learning_rate": "given 1.5; input should be less than 1",
+        "downsample.scale": "given 3; input should be 2, 4 or 8",
+        "split": "validation + test is 1.05",
+        "evaluate": "missing",
+    }.items():
+        assert f"\n  {key}: {told}" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train.epochs", "10"),
+        ("train.epochs", 10.0),
+        ("train.epochs", True),
+        ("train.seed", None),
+        ("train.learning_rate", "1e-4"),
+        ("train.generator.bicubic_skip", 1),
+        ("train.generator.bicubic_skip", "yes"),
+        ("downsample.scale", "4"),
+        ("datasets.folder.path", 7),
+        ("datasets.nih.archive", False),
+        ("train", "fast"),
+    ],
+)
+def test_no_type_is_coerced(tmp_path: Path, key: str, value: Any) -> None:
+    """A value of another type is refused with its key and itself, even where it could be read."""
+    assert f"{key}: given {value!r}; " in refusal(tmp_path, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data.name", "mimic"),
+        ("datasets.phantom.patients", 2),
+        ("datasets.phantom.max_images_per_patient", 0),
+        ("datasets.phantom.seed", -1),
+        ("datasets.phantom.seed", 2**32),
+        ("datasets.folder.path", ""),
+        ("downsample.scale", 16),
+        ("downsample.sixteen_bit", "window"),
+        ("split.validation", 0),
+        ("split.test", 1),
+        ("baseline.back_projections", 0),
+        ("train.epochs", 0),
+        ("train.adversarial_epochs", -1),
+        ("train.batch_size", 1),
+        ("train.crop", 16),
+        ("train.crops_per_image", 0),
+        ("train.learning_rate", 0),
+        ("train.learning_rate", float("nan")),
+        ("train.adversarial_learning_rate", 1),
+        ("train.precision", "fp16"),
+        ("train.validation_images", 0),
+        ("train.generator.name", "esrgan"),
+        ("train.generator.channels", 2),
+        ("train.generator.features", 3),
+        ("train.generator.blocks", 0),
+        ("train.discriminator.features", 3),
+        ("train.loss.image", "huber"),
+        ("train.loss.adversarial", -0.1),
+        ("train.loss.content", float("inf")),
+        ("train.loss.total_variation", float("nan")),
+        ("train.content.network", "vgg19"),
+        ("evaluate.bootstrap_samples", 99),
+        ("evaluate.seed", -1),
+    ],
+)
+def test_values_out_of_range_are_refused(tmp_path: Path, key: str, value: Any) -> None:
+    """Each setting has limits, and the message gives the key and the value."""
+    message = refusal(tmp_path, {key: value})
+    assert message.startswith("1 problem(s)")
+    assert f"{key}: given {value!r}; " in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"split.validation": 0.5, "split.test": 0.5}, "split: validation + test is 1"),
+        ({"train.adversarial_epochs": 3}, "train: adversarial_epochs is 3 of 3 epochs"),
+        ({"train.crop": 40}, "train: crop is 40: must be a multiple of 16"),
+        (
+            {"datasets.folder.patient_pattern": "("},
+            "datasets.folder: patient_pattern is no regular expression",
+        ),
+        (
+            {"datasets.folder.patient_pattern": "(.*)_"},
+            "datasets.folder: patient_pattern needs a group named patient",
+        ),
+        (
+            {"train.content.weights": "net.pth"},
+            "train.content: weights must be null: efficientnet_lite0 brings its own",
+        ),
+    ],
+)
+def test_settings_must_fit_together(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    """Rules between settings are checked too, and named by their section."""
+    assert f"\n  {told}" in refusal(tmp_path, changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"split.validation": 0.4, "split.test": 0.5},
+        {"train.adversarial_epochs": 0},
+        {"train.adversarial_epochs": 2},
+        {"train.crop": 32},
+        {"train.content.network": "mobilenet_v2", "train.content.weights": "net.pth"},
+        {"train.content.network": "mobilenet_v2"},
+    ],
+)
+def test_settings_just_inside_the_rules_load(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """The rules refuse no more than they say."""
+    assert load(tmp_path, changes).data.name == "phantom"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("train: [", "is no YAML"),
+        ("", "must hold sections"),
+        ("- train", "must hold sections"),
+    ],
+)
+def test_a_file_without_sections_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    """What is no YAML mapping is told as such."""
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=told):
+        load_params(path)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
+    """Outside the repository the message says what to do."""
+    with pytest.raises(SettingsError, match="from the root of the repository"):
+        load_params(tmp_path / "params.yaml")
