@@ -102,6 +102,7 @@ class Generator(Section):
 
 class Discriminator(Section):
     features: Annotated[int, Field(ge=4)]
+    learning_rate: Rate
 
 
 class Content(Section):

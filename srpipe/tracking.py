@@ -61,6 +61,7 @@ class Run:
             model.cpu(),
             name="generator",
             signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
+            serialization_format="pickle",  # a traced graph would fix the image size
             # Given, because inferring them takes longer than a short training.
             pip_requirements=[f"torch=={version('torch')}", f"srpipe=={version('srpipe')}"],
         )

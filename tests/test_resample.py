@@ -67,13 +67,15 @@ def test_bicubic_is_pinned() -> None:
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_the_kernel_is_keys_widened_by_the_scale(scale: int) -> None:
-    """Both directions agree with the paper's kernel within the rounding of Pillow's two passes."""
-    image = np.random.default_rng(scale).integers(0, 256, (48, 64), dtype=np.uint8)
+    """Both directions agree with the paper's kernel within the rounding of Pillow's two passes.
+
+    The greys are those from which no overshoot reaches 0 or 255: Pillow clips after each pass.
+    """
+    image = np.random.default_rng(scale).integers(80, 176, (48, 64), dtype=np.uint8)
     small = resized(image.astype(float), 48 // scale, 64 // scale)
     large = resized(image.astype(float), 48 * scale, 64 * scale)
-    assert np.abs(downsample(image, scale) - small).max() <= 1.1
-    middle = (large >= 2) & (large <= 253)
-    assert np.abs(bicubic(image, scale) - large)[middle].max() <= 1.7
+    assert np.abs(downsample(image, scale) - small).max() <= 1.2
+    assert np.abs(bicubic(image, scale) - large).max() <= 1.2
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

@@ -88,7 +88,9 @@ def train(
     )
     rate = settings.adversarial_learning_rate
     generator_optimizer = Adam(learnable, lr=rate, betas=(0.9, 0.99))
-    discriminator_optimizer = Adam(discriminator.parameters(), lr=rate, betas=(0.9, 0.99))
+    discriminator_optimizer = Adam(
+        discriminator.parameters(), lr=settings.discriminator.learning_rate, betas=(0.9, 0.99)
+    )
 
     references = [reference(packed.hr(row), packed.lr(row)) for row in validation_rows]
     history: list[EpochRecord] = []

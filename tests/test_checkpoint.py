@@ -1,0 +1,277 @@
+"""Weights come back as they were saved, and a bad file is refused without running anything."""
+
+import errno
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from srpipe import checkpoint
+from srpipe.checkpoint import LoadedGenerator, load_generator, save_generator, save_plain
+from srpipe.errors import CheckpointError, OutputError
+from srpipe.models.generators import SRGAN, SwiftSRGAN
+from srpipe.settings import Generator
+
+TRAINING = {"seed": 0, "epochs": 3, "data": "phantom", "content": None}
+METRICS = {"psnr": 38.25, "ssim": 0.95}
+SWIFT = {"channels": 1, "features": 8, "blocks": 2, "scale": 2, "bicubic_skip": False}
+
+
+def randomised(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Give every weight and every BatchNorm statistic its own value."""
+    numbers = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                noise = torch.rand(value.shape, generator=numbers)
+                value.copy_(noise + 0.5 if "running_var" in name else (noise - 0.5) / 2)
+    return model.eval()
+
+
+def save(path: Path, model: torch.nn.Module, name: str, arguments: dict[str, Any]) -> None:
+    """Save a generator with a fixed record."""
+    save_generator(
+        path,
+        model,
+        architecture=name,
+        hyperparameters=arguments,
+        training=TRAINING,
+        metrics=METRICS,
+    )
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """Return the checkpoint of a tiny Swift-SRGAN."""
+    save(tmp_path / "swift.pt", randomised(SwiftSRGAN(**SWIFT)), "swift_srgan", SWIFT)
+    return tmp_path / "swift.pt"
+
+
+@pytest.mark.parametrize("name", ["swift_srgan", "srgan"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [2, 8])
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_generator_comes_back_whole(
+    tmp_path: Path, name: str, channels: int, scale: int, skip: bool
+) -> None:
+    """Architecture, hyperparameters, scale and record are in the file, and outputs are equal."""
+    arguments = {
+        "channels": channels,
+        "features": 4,
+        "blocks": 1,
+        "scale": scale,
+        "bicubic_skip": skip,
+    }
+    model = randomised({"swift_srgan": SwiftSRGAN, "srgan": SRGAN}[name](**arguments))
+    save(tmp_path / "g.pt", model, name, arguments)
+    loaded = load_generator(tmp_path / "g.pt")
+    assert (loaded.architecture, loaded.scale) == (name, scale)
+    assert loaded.hyperparameters == arguments
+    assert loaded.record == {"training": TRAINING, "metrics": METRICS}
+    assert not loaded.model.training
+    lr = torch.rand(1, channels, 6, 7)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(lr), model(lr))
+
+
+def test_settings_build_what_a_checkpoint_records(tmp_path: Path) -> None:
+    """The settings' hyperparameters build the model and load it again."""
+    settings = Generator(name="srgan", channels=1, features=8, blocks=2, bicubic_skip=True)
+    model = checkpoint.build_generator(settings, 4)
+    assert isinstance(model, SRGAN)
+    assert (model.channels, model.scale, model.bicubic_skip) == (1, 4, True)
+    save(tmp_path / "g.pt", model, settings.name, checkpoint.hyperparameters(settings, 4))
+    assert load_generator(tmp_path / "g.pt").hyperparameters == {
+        "channels": 1,
+        "features": 8,
+        "blocks": 2,
+        "bicubic_skip": True,
+        "scale": 4,
+    }
+
+
+def test_the_same_content_gives_the_same_bytes(saved: Path, tmp_path: Path) -> None:
+    """The file's name does not show in the bytes; the weights do."""
+    model = randomised(SwiftSRGAN(**SWIFT))
+    (tmp_path / "elsewhere").mkdir()
+    again = tmp_path / "elsewhere" / "other.pt"
+    save(again, model, "swift_srgan", SWIFT)
+    assert again.read_bytes() == saved.read_bytes()
+    save(again, randomised(model, seed=1), "swift_srgan", SWIFT)
+    assert again.read_bytes() != saved.read_bytes()
+
+
+def test_the_file_explains_itself(saved: Path) -> None:
+    """Plain torch, weights-only, reads everything in it."""
+    content = torch.load(saved, weights_only=True)
+    weights = content.pop("state_dict")
+    assert content == {
+        "format": checkpoint.FORMAT,
+        "architecture": "swift_srgan",
+        "hyperparameters": SWIFT,
+        "scale": 2,
+        "training": TRAINING,
+        "metrics": METRICS,
+    }
+    assert set(weights) == set(SwiftSRGAN(**SWIFT).state_dict())
+
+
+class Malicious:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("how", ["torch", "pickle"])
+def test_code_in_a_file_does_not_run(tmp_path: Path, how: str) -> None:
+    """A checkpoint that carries code is refused, and the code stays asleep."""
+    path, trap = tmp_path / "g.pt", tmp_path / "trap"
+    content = {"model": {}, "extra": Malicious(trap)}
+    if how == "torch":
+        torch.save(content, path)
+    else:
+        path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(CheckpointError, match="loaded safely"):
+        load_generator(path)
+    assert not trap.exists()
+    torch.load(path, weights_only=False) if how == "torch" else pickle.loads(path.read_bytes())
+    assert trap.exists(), "the trap itself must work"
+
+
+def test_a_truncated_file_is_refused(saved: Path, tmp_path: Path) -> None:
+    """Wherever the file is cut."""
+    data = saved.read_bytes()
+    cut = tmp_path / "cut.pt"
+    for length in [*range(0, len(data), len(data) // 25), len(data) - 1]:
+        cut.write_bytes(data[:length])
+        with pytest.raises(CheckpointError, match=r"cut\.pt is no checkpoint"):
+            load_generator(cut)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello world\n", b"PK\x03\x04", b"\x80\x02}", bytes(1000)])
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
+    """Empty files, text and beginnings of other formats."""
+    (tmp_path / "g.pt").write_bytes(data)
+    with pytest.raises(CheckpointError, match="give a file written by srpipe"):
+        load_generator(tmp_path / "g.pt")
+
+
+def test_a_folder_or_nothing_is_refused(tmp_path: Path) -> None:
+    """The message says which of the two it is."""
+    with pytest.raises(CheckpointError, match="is a folder"):
+        load_generator(tmp_path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_generator(tmp_path / "gone.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (torch.zeros(3), "holds a Tensor"),
+        ([1, 2], "holds a list"),
+        ({"weight": torch.zeros(3)}, "neither a srpipe checkpoint nor a plain"),
+        ({"model": 3}, "neither a srpipe checkpoint nor a plain"),
+        ({"format": checkpoint.FORMAT, "architecture": "esrgan"}, "holds a 'esrgan'"),
+    ],
+)
+def test_other_content_is_refused(tmp_path: Path, content: Any, told: str) -> None:
+    """A readable file that is no generator is told as what it is."""
+    torch.save(content, tmp_path / "g.pt")
+    with pytest.raises(CheckpointError, match=told):
+        load_generator(tmp_path / "g.pt")
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    """A checkpoint whose weights are not those of its hyperparameters is not half loaded."""
+    save(tmp_path / "g.pt", SwiftSRGAN(**SWIFT), "swift_srgan", {**SWIFT, "blocks": 3})
+    with pytest.raises(CheckpointError, match="does not fit swift_srgan"):
+        load_generator(tmp_path / "g.pt")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_plain_form_is_read(tmp_path: Path, wrapped: bool) -> None:
+    """A bare state dict, or one under "model", says its hyperparameters by its shapes."""
+    arguments = {"channels": 3, "features": 8, "blocks": 2, "scale": 8, "bicubic_skip": False}
+    model = randomised(SwiftSRGAN(**arguments))
+    state = model.state_dict()
+    torch.save({"model": state} if wrapped else state, tmp_path / "plain.pth")
+    loaded = load_generator(tmp_path / "plain.pth")
+    assert (loaded.architecture, loaded.scale) == ("swift_srgan", 8)
+    assert loaded.hyperparameters == arguments
+    assert loaded.record == {}
+    lr = torch.rand(1, 3, 5, 4)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(lr), model(lr))
+
+
+def test_a_plain_form_of_unsupported_scale_is_refused(tmp_path: Path) -> None:
+    """16x (the public code's "8x") is not 8x."""
+    state = SwiftSRGAN(channels=1, features=4, blocks=1, scale=8).state_dict()
+    more = {
+        key.replace("upsampler.2", "upsampler.3"): value
+        for key, value in state.items()
+        if key.startswith("upsampler.2")
+    }
+    torch.save({**state, **more}, tmp_path / "plain.pth")
+    with pytest.raises(CheckpointError, match="16x"):
+        load_generator(tmp_path / "plain.pth")
+
+
+def test_save_plain_writes_a_bare_state_dict(saved: Path, tmp_path: Path) -> None:
+    """It is read back as the same generator, without its record."""
+    loaded = load_generator(saved)
+    save_plain(tmp_path / "plain.pth", loaded)
+    state = torch.load(tmp_path / "plain.pth", weights_only=True)
+    assert set(state) == set(loaded.model.state_dict())
+    again = load_generator(tmp_path / "plain.pth")
+    assert again.hyperparameters == SWIFT
+    lr = torch.rand(1, 1, 5, 4)
+    with torch.no_grad():
+        assert torch.equal(again.model(lr), loaded.model(lr))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "skip"), [("swift_srgan", True), ("srgan", False), ("srgan", True)]
+)
+def test_save_plain_refuses_what_it_cannot_say(
+    tmp_path: Path, architecture: str, skip: bool
+) -> None:
+    """Other tools would load such weights and give wrong images, so nothing is written."""
+    arguments = {**SWIFT, "bicubic_skip": skip}
+    model = checkpoint.ARCHITECTURES[architecture](**arguments)
+    loaded = LoadedGenerator(model, architecture, arguments, 2, {})
+    with pytest.raises(CheckpointError, match=f"{architecture} with bicubic_skip {skip}"):
+        save_plain(tmp_path / "plain.pth", loaded)
+    assert os.listdir(tmp_path) == []
+
+
+def test_another_scale_is_refused(saved: Path) -> None:
+    """The message gives both scales and both ways out."""
+    loaded = load_generator(saved)
+    checkpoint.require_scale(loaded, 2, saved)
+    with pytest.raises(
+        CheckpointError, match="is a 2x generator, the images are for 4x.*downsample.scale: 2"
+    ):
+        checkpoint.require_scale(loaded, 4, saved)
+
+
+def test_a_failed_save_keeps_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk fills up, OutputError is raised and the old weights still load."""
+    before = saved.read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OutputError, match="No space left"):
+            save(saved, randomised(SwiftSRGAN(**SWIFT), seed=9), "swift_srgan", SWIFT)
+    assert saved.read_bytes() == before
+    assert os.listdir(saved.parent) == [saved.name]

@@ -1,0 +1,122 @@
+"""One message for a fault, results in order however many workers there are."""
+
+import operator
+import os
+import time
+
+import pytest
+
+from srpipe.console import bar, entry_point, parallel, progress, say, warn
+from srpipe.errors import DataError
+
+
+def test_notes_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script can tell them apart."""
+    say("packed 12 images")
+    warn("the discriminator is blind")
+    captured = capsys.readouterr()
+    assert captured.out == "packed 12 images\n"
+    assert captured.err == "warning: the discriminator is blind\n"
+
+
+def test_an_expected_fault_is_one_message_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback for what a user can mend."""
+
+    def main() -> None:
+        raise DataError("there is no image")
+
+    with pytest.raises(SystemExit) as caught:
+        entry_point(main)()
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: there is no image\n"
+
+
+def test_an_interrupt_is_exit_130(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the shell expects, and the user learns that nothing is lost."""
+
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        entry_point(main)()
+    assert caught.value.code == 130
+    assert "unchanged" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    """What is not expected is not dressed up."""
+
+    def main() -> None:
+        raise KeyError("oops")
+
+    with pytest.raises(KeyError, match="oops"):
+        entry_point(main)()
+
+
+def test_a_stage_that_ends_well_does_not_exit() -> None:
+    """The wrapped function is the function, with its name."""
+    calls = []
+
+    def main() -> None:
+        calls.append(1)
+
+    wrapped = entry_point(main)
+    wrapped()
+    assert calls == [1]
+    assert wrapped.__name__ == "main"
+
+
+def test_progress_hands_items_through(capsys: pytest.CaptureFixture[str]) -> None:
+    """In order and lazily, with a bar on stderr alone."""
+    assert list(progress(iter("abc"), what="reading", total=3, unit="letter")) == list("abc")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "reading" in captured.err
+    assert "3/3" in captured.err
+
+
+def test_a_bar_names_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    """The unit and the total stand in it."""
+    with bar(2, what="epoch 1/3", unit="step") as shown:
+        shown.update()
+    assert "epoch 1/3" in capsys.readouterr().err
+
+
+def slow_first(item: int) -> tuple[int, int]:
+    """Return the item and this process; early items take longest."""
+    time.sleep(0.02 * max(0, 3 - item))
+    return item, os.getpid()
+
+
+def faulty(item: int) -> int:
+    """Fail on 3 as a damaged image does."""
+    if item == 3:
+        raise DataError("image 3 is damaged")
+    return item
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_results_come_in_order(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    """Whatever the number of workers, and however long each item takes."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    results = list(parallel(slow_first, range(12), what="packing"))
+    assert [item for item, _ in results] == list(range(12))
+    used = {process for _, process in results}
+    assert (used == {os.getpid()}) is (workers == "1")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_fault_in_a_worker_is_raised_here(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    """With its type and its message, after the results before it."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    results = parallel(faulty, range(6), what="packing")
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(DataError, match="image 3 is damaged"):
+        next(results)
+
+
+def test_one_item_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does none; a lambda shows that nothing was pickled."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "8")
+    assert list(parallel(lambda item: item + 1, [1], what="x")) == [2]
+    assert list(parallel(operator.neg, [], what="x")) == []

@@ -1,0 +1,87 @@
+"""Device and workers come from the environment, and a wrong one is told."""
+
+import os
+
+import pytest
+import torch
+
+from srpipe import environment
+from srpipe.errors import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start without any of the variables."""
+    monkeypatch.delenv("SRPIPE_WORKERS", raising=False)
+    monkeypatch.delenv("SRPIPE_DEVICE", raising=False)
+
+
+def have(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
+    """Make torch say what accelerators there are."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+def test_workers_are_the_cpus_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of the machine: a container often gives fewer."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert environment.workers() == 3
+
+
+def test_without_affinity_the_machine_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS has no affinity; where even the count is unknown, there is one worker."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert environment.workers() == 8
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert environment.workers() == 1
+
+
+def test_workers_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than there are CPUs is the user's choice."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "200")
+    assert environment.workers() == 200
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+def test_wrong_workers_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """The message repeats what was given."""
+    monkeypatch.setenv("SRPIPE_WORKERS", given)
+    with pytest.raises(SettingsError, match=f"SRPIPE_WORKERS is '{given}': allowed is"):
+        environment.workers()
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+@pytest.mark.parametrize("given", [None, "auto"])
+def test_auto_takes_the_best_there_is(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str, given: str | None
+) -> None:
+    """CUDA before MPS before the CPU."""
+    have(monkeypatch, cuda=cuda, mps=mps)
+    if given:
+        monkeypatch.setenv("SRPIPE_DEVICE", given)
+    assert environment.device_name() == expected
+
+
+@pytest.mark.parametrize("given", ["cpu", "cuda", "cuda:1"])
+def test_a_device_that_is_there_is_taken_as_given(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """With its number."""
+    have(monkeypatch, cuda=True, mps=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("SRPIPE_DEVICE", given)
+    assert environment.device_name() == given
+
+
+@pytest.mark.parametrize("given", ["cuda", "cuda:1", "mps", "tpu", ""])
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """There is no silent fall back to the CPU; the message says what there is."""
+    have(monkeypatch, cuda=False, mps=False)
+    monkeypatch.setenv("SRPIPE_DEVICE", given)
+    with pytest.raises(SettingsError, match=f"SRPIPE_DEVICE is '{given}': this machine has cpu"):
+        environment.device_name()

@@ -1,0 +1,144 @@
+"""What training did is told in words, numbers and pictures."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srpipe.training.history import (
+    EpochRecord,
+    as_table,
+    discriminator_state,
+    plot_losses,
+    plot_validation,
+)
+
+COLUMNS = [
+    "epoch",
+    "stage",
+    "learning_rate",
+    "loss",
+    "loss_image",
+    "loss_adversarial",
+    "loss_content",
+    "loss_total_variation",
+    "loss_discriminator",
+    "d_real",
+    "d_fake",
+    "d_state",
+    "psnr",
+    "ssim",
+    "psnr_masked",
+]
+PIXEL = EpochRecord(
+    epoch=1,
+    stage="pixel",
+    learning_rate=0.0005,
+    loss=0.0123456789,
+    loss_image=0.0123456789,
+    loss_adversarial=None,
+    loss_content=None,
+    loss_total_variation=None,
+    loss_discriminator=None,
+    d_real=None,
+    d_fake=None,
+    d_state="off",
+    psnr=36.5,
+    ssim=0.91,
+    psnr_masked=38.0,
+)
+ADVERSARIAL = EpochRecord(
+    epoch=2,
+    stage="adversarial",
+    learning_rate=0.0001,
+    loss=0.02,
+    loss_image=0.011,
+    loss_adversarial=0.7,
+    loss_content=0.3,
+    loss_total_variation=None,
+    loss_discriminator=0.6,
+    d_real=0.62,
+    d_fake=0.41,
+    d_state="healthy",
+    psnr=37.0,
+    ssim=0.92,
+    psnr_masked=39.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "expected"),
+    [
+        (0.6, 0.4, "healthy"),
+        (0.995, 0.005, "saturated"),
+        (0.985, 0.005, "healthy"),
+        (0.995, 0.02, "healthy"),
+        (0.5, 0.5, "blind"),
+        (0.51, 0.495, "blind"),
+        (0.53, 0.5, "healthy"),
+        (0.3, 0.7, "blind"),
+        (1.0, 1.0, "blind"),
+        (1.0, 0.0, "saturated"),
+        (0.0, 0.0, "blind"),
+    ],
+)
+def test_the_discriminators_state(real: float, fake: float, expected: str) -> None:
+    """Too good beyond 99% on both sides; no better than chance below a difference of 0.02."""
+    assert discriminator_state(real, fake) == expected
+
+
+def test_the_table_has_a_row_an_epoch() -> None:
+    """The columns are the record's fields, in order; what was not measured is missing."""
+    table = as_table([PIXEL, ADVERSARIAL])
+    assert list(table.columns) == COLUMNS
+    assert table["epoch"].tolist() == [1, 2]
+    assert table["stage"].tolist() == ["pixel", "adversarial"]
+    assert table["d_real"].isna().tolist() == [True, False]
+    assert table["loss_adversarial"][1] == 0.7
+    assert table["loss"][0] == pytest.approx(0.012346, abs=5e-7)
+
+
+def test_an_empty_history_keeps_its_columns() -> None:
+    """A table of no epoch is still a table."""
+    assert list(as_table([]).columns) == COLUMNS
+
+
+def test_numbers_are_what_was_measured() -> None:
+    """Only measured floats: neither names nor the count of epochs nor what was off."""
+    assert PIXEL.numbers() == {
+        "learning_rate": 0.0005,
+        "loss": 0.0123456789,
+        "loss_image": 0.0123456789,
+        "psnr": 36.5,
+        "ssim": 0.91,
+        "psnr_masked": 38.0,
+    }
+    assert {"d_real", "d_fake", "loss_adversarial"} <= ADVERSARIAL.numbers().keys()
+
+
+@pytest.mark.parametrize("plot", [plot_losses, plot_validation])
+@pytest.mark.parametrize("history", [[PIXEL], [PIXEL, ADVERSARIAL]], ids=["pixel", "both"])
+def test_plots_are_pictures(tmp_path: Path, plot: object, history: list[EpochRecord]) -> None:
+    """A PNG with ink on white in both halves, the same bytes each time, into a new folder."""
+    assert callable(plot)
+    path = tmp_path / "new" / "plot.png"
+    plot(history, path)
+    data = path.read_bytes()
+    image = Image.open(io.BytesIO(data))
+    assert image.format == "PNG"
+    grey = np.asarray(image.convert("L"))
+    assert grey.shape == (400, 1200)
+    for half in (grey[:, :600], grey[:, 600:]):
+        assert half.max() == 255
+        assert (half < 128).sum() > 300
+    plot(history, path)
+    assert path.read_bytes() == data
+
+
+def test_plots_show_the_values(tmp_path: Path) -> None:
+    """Another history gives another picture."""
+    plot_validation([PIXEL, ADVERSARIAL], tmp_path / "a.png")
+    plot_validation([ADVERSARIAL, PIXEL], tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
