@@ -18,10 +18,22 @@ from torch import Tensor, nn
 
 from srpipe.errors import CheckpointError
 from srpipe.files import replacing
-from srpipe.models.generators import SCALES, SRGAN, SRResNet, SwiftSRGAN
+from srpipe.models.generators import SRGAN, SRResNet, SwiftSRGAN
 from srpipe.settings import Generator
 
 FORMAT = "srpipe-generator-1"
+# What torch and pickle raise on files that are no checkpoint, or that would run code.
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 ARCHITECTURES: dict[str, type[SwiftSRGAN] | type[SRGAN]] = {
     "swift_srgan": SwiftSRGAN,
     "srgan": SRGAN,
@@ -61,12 +73,16 @@ def save_generator(
     training: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> None:
-    """Write a checkpoint: the same content gives the same bytes, and a fault leaves the old file.
+    """Write a checkpoint: the same training gives the same bytes, a fault leaves the old file.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    # Cloned, so that the memory layout that training chose does not show in the bytes.
+    state = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
     save(
         path,
         {
@@ -82,7 +98,7 @@ def save_generator(
 
 
 def save(path: Path, value: Mapping[str, Any]) -> None:
-    """Write any weights-only-loadable mapping atomically, with bytes that depend on it alone."""
+    """Write any weights-only-loadable mapping atomically, without its path or a time inside."""
     # Through memory: torch.save on a path stores that path's (temporary) name in the file.
     buffer = io.BytesIO()
     torch.save(dict(value), buffer)
@@ -99,9 +115,10 @@ def save_plain(path: Path, loaded: LoadedGenerator) -> None:
     """
     if loaded.architecture != "swift_srgan" or loaded.hyperparameters["bicubic_skip"]:
         raise CheckpointError(
-            f"only a swift_srgan without bicubic_skip has a plain form, this is {loaded.architecture}"
-            f" with bicubic_skip {loaded.hyperparameters['bicubic_skip']}: other tools would load it "
-            "and give wrong images. Train with train.generator.bicubic_skip: false."
+            "only a swift_srgan without bicubic_skip has a plain form, this is "
+            f"{loaded.architecture} with bicubic_skip {loaded.hyperparameters['bicubic_skip']}: "
+            "other tools would load it and give wrong images. Train with "
+            "train.generator.name: swift_srgan and train.generator.bicubic_skip: false."
         )
     save(path, loaded.model.state_dict())
 
@@ -113,25 +130,17 @@ def load_generator(path: Path) -> LoadedGenerator:
         CheckpointError: the file is missing, no checkpoint, or does not fit its architecture.
     """
     content = load(path)
-    if content.get("format") == FORMAT:
-        architecture = content["architecture"]
-        if architecture not in ARCHITECTURES:
-            raise CheckpointError(
-                f"{path} holds a {architecture!r}: known are {', '.join(ARCHITECTURES)}"
-            )
-        arguments = content["hyperparameters"]
-        state = content["state_dict"]
-        record = {"training": content["training"], "metrics": content["metrics"]}
-    else:
-        architecture = "swift_srgan"
-        state = content.get("model", content)
-        arguments = _plain_hyperparameters(path, state)
-        record = {}
-    model = ARCHITECTURES[architecture](**arguments)
+    ours = content.get("format") == FORMAT
     try:
+        architecture, arguments, state, record = (_ours if ours else _plain)(content)
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture {architecture!r}; known are {', '.join(ARCHITECTURES)}")
+        model = ARCHITECTURES[architecture](**arguments)
         model.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit {architecture} {arguments}: {error}") from error
+    except KeyError as error:
+        raise CheckpointError(f"{path} is incomplete: {error} is missing") from error
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} does not fit its architecture: {error}") from error
     return LoadedGenerator(model.eval(), architecture, arguments, arguments["scale"], record)
 
 
@@ -155,48 +164,50 @@ def load(path: Path) -> dict[str, Any]:
         CheckpointError: the file is missing or is no checkpoint.
     """
     try:
+        if zipfile.is_zipfile(path):
+            # torch does not check the sums that it stores: a flipped bit would load in silence.
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist: give a weights file") from error
     except IsADirectoryError as error:
         raise CheckpointError(f"{path} is a folder: give a weights file") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(_unreadable(path, error)) from error
-    except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise CheckpointError(_unreadable(path, error)) from error
+    except _UNREADABLE as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{path} is no checkpoint that can be loaded safely ({reason}): give a file written by "
+            "srpipe, or the plain Swift-SRGAN form"
+        ) from error
     if not isinstance(content, dict):
-        raise CheckpointError(_unreadable(path, TypeError(f"holds a {type(content).__name__}")))
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a checkpoint")
     return content
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return (
-        f"{path} is no checkpoint that can be loaded safely ({reason}): give a file written by "
-        "srpipe, or the plain Swift-SRGAN form"
-    )
+def _ours(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
+    record = {"training": content["training"], "metrics": content["metrics"]}
+    return content["architecture"], content["hyperparameters"], content["state_dict"], record
 
 
-def _plain_hyperparameters(path: Path, state: Any) -> dict[str, Any]:
-    """Read the hyperparameters of a plain Swift-SRGAN from its shapes."""
+def _plain(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
+    """Read architecture and hyperparameters of a plain Swift-SRGAN from its shapes."""
+    state = content.get("model", content)
     known = isinstance(state, dict) and all(
-        isinstance(state.get(key), Tensor)
+        isinstance(state.get(key), Tensor) and state[key].ndim == 4
         for key in ("initial.cnn.depthwise.weight", "initial.cnn.pointwise.weight")
     )
     if not known:
-        raise CheckpointError(
-            f"{path} is neither a srpipe checkpoint nor a plain Swift-SRGAN state dict"
-        )
-    scale = 2 ** _length(state, "upsampler")
-    if scale not in SCALES:
-        raise CheckpointError(f"{path} is a {scale}x Swift-SRGAN: supported are {SCALES}")
-    return {
+        raise ValueError("neither a srpipe checkpoint nor a plain Swift-SRGAN state dict")
+    arguments = {
         "channels": state["initial.cnn.depthwise.weight"].shape[0],
         "features": state["initial.cnn.pointwise.weight"].shape[0],
         "blocks": _length(state, "residual"),
-        "scale": scale,
+        "scale": 2 ** _length(state, "upsampler"),
         "bicubic_skip": False,
     }
+    return "swift_srgan", arguments, state, {}
 
 
 def _length(state: Mapping[str, Tensor], name: str) -> int:

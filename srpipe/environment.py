@@ -21,7 +21,7 @@ def workers() -> int:
     given = os.environ.get("SRPIPE_WORKERS")
     if given is None:
         return available_cpus()
-    if not given.isdigit() or int(given) < 1:
+    if not (given.isascii() and given.isdigit()) or int(given) < 1:
         raise SettingsError(
             f"SRPIPE_WORKERS is {given!r}: allowed is a whole number of at least 1. "
             "Correct it or unset it to use every CPU."
@@ -49,13 +49,14 @@ def device_name() -> str:
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = given.partition(":")[0]
+    kind, _, index = given.partition(":")
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not there.get(kind, False):
+    known = not index or (kind == "cuda" and index.isdecimal())
+    if not there.get(kind, False) or not known:
         allowed = ", ".join(name for name, present in there.items() if present)
         raise SettingsError(
             f"SRPIPE_DEVICE is {given!r}: this machine has {allowed}. "

@@ -50,13 +50,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.tmp-"))
             os.chmod(temporary, 0o777 & ~_umask())
             yield temporary
-            if path.exists():
-                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
-                os.replace(path, old / path.name)
-                os.replace(temporary, path)
-                shutil.rmtree(old)
-            else:
-                os.replace(temporary, path)
+            _swap(temporary, path)
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -74,13 +68,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write `table` as CSV without its index.
+    """Write `table` as CSV without its index, numbers with 8 significant digits.
 
     Raises:
         OutputError: the file cannot be written.
     """
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
 
 
 def rounded(value: float, digits: int = 4) -> float:
@@ -96,13 +90,35 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # Only faults of writing are ours to explain; a missing *input* has its own message.
-        if error.filename is not None and not str(error.filename).startswith(str(path.parent)):
+        if error.filename is not None and not _concerns(Path(os.fsdecode(error.filename)), path):
             raise
         reason = error.strerror or str(error)
         raise OutputError(
             f"cannot write {path}: {reason}. Free space or choose another place, then run the same "
             "command again; what was there before is unchanged."
         ) from error
+
+
+def _concerns(named: Path, output: Path) -> bool:
+    """Say whether a fault's file lies beside or below the output, or is a folder above it."""
+    named, folder = named.absolute(), output.absolute().parent
+    return named.is_relative_to(folder) or folder.is_relative_to(named)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; no rename replaces a full folder, so the old one steps aside."""
+    if not path.exists():
+        os.replace(new, path)
+        return
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
+    os.replace(path, aside / path.name)
+    try:
+        os.replace(new, path)
+    except OSError:
+        os.replace(aside / path.name, path)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)
 
 
 def _sync(path: Path) -> None:

@@ -23,6 +23,8 @@ MANIFEST = "manifest.csv"
 HR = "hr.bin"
 LR = "lr.bin"
 INFO = "packed.json"
+COLUMNS = ["image", "patient", "list", "height", "width", "offset"]
+_AGAIN = "Run `dvc repro --force downsample`."
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFram
                 offset += height * width
         if not rows:
             raise DataError("there is no image to pack: run the download stage first")
-        columns = ["image", "patient", "list", "height", "width", "offset"]
-        manifest = pd.DataFrame(rows, columns=columns)
+        manifest = pd.DataFrame(rows, columns=COLUMNS)
         manifest.to_csv(temporary / MANIFEST, index=False, lineterminator="\n")
         (temporary / INFO).write_text(json.dumps({"scale": scale}) + "\n", encoding="utf-8")
     return manifest
@@ -127,16 +128,29 @@ def open_packed(folder: Path) -> Packed:
         sizes = [(folder / name).stat().st_size for name in (HR, LR)]
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing: run the downsample stage first") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} is damaged: {error}. {_AGAIN}") from error
     pixels = int((manifest["height"] * manifest["width"]).sum())
     if sizes != [pixels, pixels // scale**2]:
         raise DataError(
             f"{folder} is damaged: {HR} and {LR} have {sizes} bytes, the manifest says "
-            f"{[pixels, pixels // scale**2]}. Run `dvc repro --force downsample`"
+            f"{[pixels, pixels // scale**2]}. {_AGAIN}"
         )
     return Packed(folder, manifest, scale)
 
 
 def read_manifest(folder: Path) -> pd.DataFrame:
-    """Return the manifest: image, patient, list (strings), height, width, offset (integers)."""
+    """Return the manifest: image, patient, list (strings), height, width, offset (integers).
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / MANIFEST
     text = {"image": str, "patient": str, "list": str}
-    return pd.read_csv(folder / MANIFEST, dtype=text, keep_default_na=False)
+    numbers = {"height": np.int64, "width": np.int64, "offset": np.int64}
+    try:
+        return pd.read_csv(path, dtype={**text, **numbers}, keep_default_na=False)[COLUMNS]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run the downsample stage first") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged: {error}. {_AGAIN}") from error

@@ -186,6 +186,8 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         raise SettingsError(
             f"{path} is missing in {Path.cwd()}: run this from the root of the repository"
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as text: {error}") from error
     except yaml.YAMLError as error:
         raise SettingsError(f"{path} is no YAML: {error}") from error
     if not isinstance(given, dict):

@@ -53,8 +53,11 @@ def check_split(split: pd.DataFrame) -> None:
     """Refuse a split that leaks a patient or leaves a subset empty.
 
     Raises:
-        DataError: a patient is in two subsets, an image is there twice, or a subset is empty.
+        DataError: a subset is unknown or empty, a patient is in two, or an image is there twice.
     """
+    unknown = sorted(set(split["subset"]) - set(SUBSETS))
+    if unknown:
+        raise DataError(f"the split names {unknown[0]!r}: subsets are {', '.join(SUBSETS)}")
     sides = split.groupby("patient")["subset"].nunique()
     leaking = sorted(sides[sides > 1].index)
     if leaking:
@@ -80,9 +83,13 @@ def read_split(path: Path) -> pd.DataFrame:
         DataError: the file is missing or the split leaks.
     """
     try:
-        split = pd.read_csv(path, dtype=str, keep_default_na=False)
+        split = pd.read_csv(path, dtype=str, keep_default_na=False)[["image", "patient", "subset"]]
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: run the split stage first") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path} is damaged: {error}. Run `dvc repro --force split`, which makes it again"
+        ) from error
     check_split(split)
     return split
 

@@ -22,7 +22,7 @@ def main() -> None:
     work = functools.partial(baseline_row, packed, params.baseline.back_projections)
     table = pd.DataFrame(console.parallel(work, rows, what="baseline"))
     metrics = {name: means(table, f"{name}_") for name in BASELINES}
-    write_csv(paths.BASELINE_CSV, table.round(6))
+    write_csv(paths.BASELINE_CSV, table)
     write_json(paths.BASELINE_JSON, {"images": len(table), **metrics})
     console.say(text_table(metrics))
 

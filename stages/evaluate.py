@@ -31,7 +31,7 @@ def main() -> None:
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))
     metrics = summary(table, samples=settings.bootstrap_samples, seed=settings.seed)
     panels = draw_panels(paths.EVALUATE_PLOTS, table, packed, model, device)
-    write_csv(paths.EVALUATE_CSV, table.round(6))
+    write_csv(paths.EVALUATE_CSV, table)
     write_json(paths.EVALUATE_JSON, metrics)
     with tracking.evaluation_run(paths.GENERATOR) as run:
         run.metrics(headline(metrics))

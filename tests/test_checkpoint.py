@@ -178,7 +178,18 @@ def test_a_folder_or_nothing_is_refused(tmp_path: Path) -> None:
         ([1, 2], "holds a list"),
         ({"weight": torch.zeros(3)}, "neither a srpipe checkpoint nor a plain"),
         ({"model": 3}, "neither a srpipe checkpoint nor a plain"),
-        ({"format": checkpoint.FORMAT, "architecture": "esrgan"}, "holds a 'esrgan'"),
+        ({"format": checkpoint.FORMAT, "architecture": "esrgan"}, "incomplete: 'training'"),
+        (
+            {
+                "format": checkpoint.FORMAT,
+                "architecture": "esrgan",
+                "hyperparameters": {},
+                "state_dict": {},
+                "training": {},
+                "metrics": {},
+            },
+            "architecture 'esrgan'; known are swift_srgan, srgan",
+        ),
     ],
 )
 def test_other_content_is_refused(tmp_path: Path, content: Any, told: str) -> None:
@@ -191,7 +202,7 @@ def test_other_content_is_refused(tmp_path: Path, content: Any, told: str) -> No
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     """A checkpoint whose weights are not those of its hyperparameters is not half loaded."""
     save(tmp_path / "g.pt", SwiftSRGAN(**SWIFT), "swift_srgan", {**SWIFT, "blocks": 3})
-    with pytest.raises(CheckpointError, match="does not fit swift_srgan"):
+    with pytest.raises(CheckpointError, match="does not fit its architecture"):
         load_generator(tmp_path / "g.pt")
 
 
@@ -220,7 +231,7 @@ def test_a_plain_form_of_unsupported_scale_is_refused(tmp_path: Path) -> None:
         if key.startswith("upsampler.2")
     }
     torch.save({**state, **more}, tmp_path / "plain.pth")
-    with pytest.raises(CheckpointError, match="16x"):
+    with pytest.raises(CheckpointError, match="scale is 16"):
         load_generator(tmp_path / "plain.pth")
 
 
@@ -257,7 +268,7 @@ def test_another_scale_is_refused(saved: Path) -> None:
     loaded = load_generator(saved)
     checkpoint.require_scale(loaded, 2, saved)
     with pytest.raises(
-        CheckpointError, match="is a 2x generator, the images are for 4x.*downsample.scale: 2"
+        CheckpointError, match=r"is a 2x generator, the images are for 4x.*downsample\.scale: 2"
     ):
         checkpoint.require_scale(loaded, 4, saved)
 
@@ -275,3 +286,40 @@ def test_a_failed_save_keeps_the_old_file(saved: Path, monkeypatch: pytest.Monke
             save(saved, randomised(SwiftSRGAN(**SWIFT), seed=9), "swift_srgan", SWIFT)
     assert saved.read_bytes() == before
     assert os.listdir(saved.parent) == [saved.name]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("hyperparameters", {"colour": True}), ("hyperparameters", {**SWIFT, "scale": 3})],
+)
+def test_hyperparameters_that_make_no_generator_are_refused(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    """Unknown or impossible hyperparameters are one message, not a traceback."""
+    save(tmp_path / "g.pt", SwiftSRGAN(**SWIFT), "swift_srgan", SWIFT)
+    content = torch.load(tmp_path / "g.pt", weights_only=True)
+    torch.save({**content, key: value}, tmp_path / "g.pt")
+    with pytest.raises(CheckpointError, match="does not fit its architecture"):
+        load_generator(tmp_path / "g.pt")
+
+
+def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
+    """One bit of one weight changed on disk does not load in silence."""
+    path = tmp_path / "g.pt"
+    model = SwiftSRGAN(**SWIFT)
+    save(path, model, "swift_srgan", SWIFT)
+    weight = model.state_dict()["initial.cnn.pointwise.weight"].numpy().tobytes()
+    data = bytearray(path.read_bytes())
+    place = bytes(data).index(weight)
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_generator(path)
+
+
+def test_memory_layout_does_not_show_in_the_bytes(tmp_path: Path) -> None:
+    """Training in channels_last gives the file that training in the default layout gives."""
+    model = SwiftSRGAN(**SWIFT)
+    save(tmp_path / "a.pt", model, "swift_srgan", SWIFT)
+    save(tmp_path / "b.pt", model.to(memory_format=torch.channels_last), "swift_srgan", SWIFT)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()

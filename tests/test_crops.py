@@ -59,7 +59,7 @@ def test_batches_are_floats_in_unit_range(packed: Packed) -> None:
 
 
 def test_lr_and_hr_crops_show_the_same_place(packed: Packed) -> None:
-    """Every LR crop lies in the packed LR image, and its HR crop at the aligned place, turned alike.
+    """An LR crop lies in the packed LR image, its HR crop at the aligned place, turned alike.
 
     All eight symmetries occur, and each image gives its share of the crops.
     """
@@ -136,7 +136,7 @@ def test_an_epoch_has_whole_batches(images: int, crops: int, batch: int, expecte
 def test_less_than_a_batch_is_refused() -> None:
     """The message says which settings to change."""
     plan = CropPlan(crop=32, batch_size=16, crops_per_image=5, seed=0)
-    with pytest.raises(DataError, match="3 training images with 5 crops each.*batch of 16"):
+    with pytest.raises(DataError, match=r"3 training images with 5 crops each.*batch of 16"):
         batches_per_epoch(3, plan)
 
 

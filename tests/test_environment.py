@@ -85,3 +85,12 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("SRPIPE_DEVICE", given)
     with pytest.raises(SettingsError, match=f"SRPIPE_DEVICE is '{given}': this machine has cpu"):
         environment.device_name()
+
+
+@pytest.mark.parametrize(("name", "value"), [("SRPIPE_WORKERS", "²"), ("SRPIPE_DEVICE", "cpu:a")])
+def test_odd_values_are_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Digits that are no number, and an index where none belongs, are SettingsErrors."""
+    monkeypatch.setenv(name, value)
+    ask = environment.workers if name == "SRPIPE_WORKERS" else environment.device_name
+    with pytest.raises(SettingsError, match=name):
+        ask()

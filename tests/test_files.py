@@ -20,6 +20,20 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
+def fail_halfway(path: Path, fault: BaseException) -> None:
+    """Write half a file and raise."""
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise fault
+
+
+def fail_halfway_in_folder(path: Path, fault: BaseException) -> None:
+    """Write one file of a folder and raise."""
+    with replacing_folder(path) as temporary:
+        (temporary / "new").write_text("half")
+        raise fault
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a real file system of 64 KiB; skip where this user may not."""
@@ -63,9 +77,8 @@ def test_a_fault_leaves_the_old_file(tmp_path: Path, fault: BaseException) -> No
     """Any exception passes through unchanged, the old file stays, the temporary one goes."""
     path = tmp_path / "x.txt"
     path.write_text("old")
-    with pytest.raises(type(fault)) as caught, replacing(path) as temporary:
-        temporary.write_text("half")
-        raise fault
+    with pytest.raises(type(fault)) as caught:
+        fail_halfway(path, fault)
     assert caught.value is fault
     assert path.read_text() == "old"
     assert names(tmp_path) == ["x.txt"]
@@ -150,9 +163,8 @@ def test_a_fault_leaves_the_old_folder(tmp_path: Path, fault: BaseException) -> 
     path = tmp_path / "d"
     with replacing_folder(path) as temporary:
         (temporary / "old").write_text("old")
-    with pytest.raises(type(fault)), replacing_folder(path) as temporary:
-        (temporary / "new").write_text("half")
-        raise fault
+    with pytest.raises(type(fault)):
+        fail_halfway_in_folder(path, fault)
     assert names(tmp_path) == ["d"]
     assert names(path) == ["old"]
 
@@ -185,3 +197,37 @@ def test_rounded_keeps_four_digits_and_refuses_nan() -> None:
     for value in (float("nan"), float("-inf")):
         with pytest.raises(ValueError, match="finite"):
             rounded(value)
+
+
+def test_relative_outputs_are_explained_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pipeline's paths are relative: a folder in the way is still an OutputError."""
+    monkeypatch.chdir(tmp_path)
+    Path("metrics/x.json").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"cannot write metrics/x\.json"):
+        write_json(Path("metrics/x.json"), {"a": 1})
+    Path("file").write_text("no folder")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_json(Path("file/below/x.json"), {"a": 1})
+
+
+def test_a_folder_that_cannot_be_swapped_in_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the second rename fails, the old folder is where it was, and nothing lies about."""
+    path = tmp_path / "d"
+    with replacing_folder(path) as temporary:
+        (temporary / "old").write_text("old")
+    real = os.replace
+
+    def fails_once(source: Path, target: Path) -> None:
+        if Path(target) == path and ".tmp-" in Path(source).name:
+            raise OSError(errno.EIO, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", fails_once)
+    with pytest.raises(OutputError), replacing_folder(path) as temporary:
+        (temporary / "new").write_text("new")
+    assert names(tmp_path) == ["d"]
+    assert names(path) == ["old"]

@@ -64,11 +64,11 @@ def test_the_manifest_keeps_text_as_text(folder: Path) -> None:
 def test_images_that_are_not_contiguous_are_written_right(tmp_path: Path) -> None:
     """A cropped or turned view is packed as it looks, not as it lies in memory."""
     base = np.arange(400, dtype=np.uint16).astype(np.uint8).reshape(20, 20)
-    hr = base[2:10, 3:15].T
-    write_packed(tmp_path / "p", [Pair("a", "1", "", hr, hr[::2, ::2])], 2)
-    packed = open_packed(tmp_path / "p")
-    assert np.array_equal(packed.hr(0), hr)
-    assert np.array_equal(packed.lr(0), hr[::2, ::2])
+    cropped = base[2:10, 3:15]
+    turned = cropped.copy().T
+    expected = [Pair(str(i), "1", "", hr, hr[::2, ::2]) for i, hr in enumerate((cropped, turned))]
+    write_packed(tmp_path / "p", expected, 2)
+    assert_holds(open_packed(tmp_path / "p"), expected)
 
 
 def test_images_are_read_only_views(folder: Path) -> None:
@@ -147,3 +147,14 @@ def test_a_file_of_wrong_length_is_refused(folder: Path, name: str, change: int)
     os.truncate(path, path.stat().st_size + change)
     with pytest.raises(DataError, match="is damaged"):
         open_packed(folder)
+
+
+@pytest.mark.parametrize("file", ["packed.json", "manifest.csv"])
+@pytest.mark.parametrize("text", ["", "{}", "a,b\n1,2\n"])
+def test_damaged_descriptions_are_told(tmp_path: Path, file: str, text: str) -> None:
+    """A damaged manifest or info file is one DataError that says how to make it again."""
+    black = np.zeros((16, 16), np.uint8)
+    write_packed(tmp_path / "p", [Pair("a", "1", "", black, black[:4, :4])], 4)
+    (tmp_path / "p" / file).write_text(text)
+    with pytest.raises(DataError, match="dvc repro --force downsample"):
+        open_packed(tmp_path / "p")

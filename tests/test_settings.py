@@ -58,6 +58,7 @@ train:
     bicubic_skip: true
   discriminator:
     features: 64
+    learning_rate: 0.001
   loss:
     image: l1
     adversarial: 0.001
@@ -200,6 +201,7 @@ def test_no_type_is_coerced(tmp_path: Path, key: str, value: Any) -> None:
         ("train.generator.features", 3),
         ("train.generator.blocks", 0),
         ("train.discriminator.features", 3),
+        ("train.discriminator.learning_rate", 0),
         ("train.loss.image", "huber"),
         ("train.loss.adversarial", -0.1),
         ("train.loss.content", float("inf")),
@@ -258,6 +260,17 @@ def test_settings_just_inside_the_rules_load(tmp_path: Path, changes: dict[str, 
 
 
 @pytest.mark.parametrize(
+    ("epochs", "weight", "expected"), [(1, 0.006, True), (0, 0.006, False), (1, 0, False)]
+)
+def test_the_feature_network_is_used_where_its_term_counts(
+    tmp_path: Path, epochs: int, weight: float, expected: bool
+) -> None:
+    """Only adversarial epochs with a content weight need it."""
+    changes = {"train.adversarial_epochs": epochs, "train.loss.content": weight}
+    assert load(tmp_path, changes).train.uses_content is expected
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("train: [", "is no YAML"),
@@ -277,3 +290,12 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     """Outside the repository the message says what to do."""
     with pytest.raises(SettingsError, match="from the root of the repository"):
         load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
+def test_a_file_that_is_no_text_is_told(tmp_path: Path, content: bytes | None) -> None:
+    """Bytes that are no UTF-8, or a folder, are one SettingsError."""
+    path = tmp_path / "params.yaml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_params(path)

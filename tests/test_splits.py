@@ -127,7 +127,7 @@ def test_fewer_than_three_patients_are_refused(patients: list[int]) -> None:
 def test_a_patient_on_both_lists_is_refused() -> None:
     """Such lists would leak; the message names the patient and the way out."""
     table = manifest([1, 1, 2, 3, 4], ["test", "train_val", "train_val", "train_val", "train_val"])
-    with pytest.raises(DataError, match="first is 00000001: correct the lists.*use_lists: false"):
+    with pytest.raises(DataError, match=r"first is 00000001: correct the lists.*use_lists: false"):
         split_by_patient(table, settings())
     assert len(split_by_patient(table, settings(use_lists=False))) == 5
 
@@ -170,4 +170,19 @@ def test_an_empty_subset_is_refused() -> None:
 def test_a_missing_split_is_told(tmp_path: Path) -> None:
     """The message names the stage to run."""
     with pytest.raises(DataError, match="run the split stage first"):
+        read_split(tmp_path / "split.csv")
+
+
+def test_an_unknown_subset_is_refused(tmp_path: Path) -> None:
+    """A mistyped subset would silently train on less."""
+    (tmp_path / "split.csv").write_text("image,patient,subset\na,1,trian\nb,2,test\n")
+    with pytest.raises(DataError, match="'trian'"):
+        read_split(tmp_path / "split.csv")
+
+
+@pytest.mark.parametrize("text", ["", "image,patient\na,1\n"])
+def test_a_damaged_split_is_refused(tmp_path: Path, text: str) -> None:
+    """Empty, or without a column: one message that says how to make it again."""
+    (tmp_path / "split.csv").write_text(text)
+    with pytest.raises(DataError, match="dvc repro --force split"):
         read_split(tmp_path / "split.csv")

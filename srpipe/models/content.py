@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from srpipe import paths
+from srpipe.checkpoint import load
 from srpipe.errors import CheckpointError, DownloadError
 from srpipe.models import efficientnet_lite0
 from srpipe.settings import Content
@@ -103,29 +104,16 @@ def _mobilenet_v2(weights_file: str | None) -> ContentFeatures:
         used = f"torchvision {weights}"
     else:
         path = paths.from_user(weights_file)
-        state = _read_weights(path)
+        state = load(path)
         used = f"file {Path(weights_file).name}"
     try:
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise CheckpointError(
-            f"{weights_file} does not hold torchvision's MobileNetV2: {error}"
+            f"train.content.weights: {weights_file} is not torchvision's MobileNetV2: {error}"
         ) from error
     transform = weights.transforms()
     record = ContentRecord("mobilenet_v2", f"features[:{MOBILENET_BLOCKS}]", used)
     return ContentFeatures(
         network.features[:MOBILENET_BLOCKS], tuple(transform.mean), tuple(transform.std), record
     )
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"train.content.weights: {path} does not exist. Give a file with torchvision's "
-            "MobileNetV2 weights, or null to let torchvision fetch them."
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(f"train.content.weights: cannot read {path}: {error}") from error
-    return state

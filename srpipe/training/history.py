@@ -54,12 +54,11 @@ def discriminator_state(real_score: float, fake_score: float) -> str:
 
 
 def as_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
-    """Return the history as a table with a row an epoch, numbers rounded to 6 digits."""
-    table = pd.DataFrame(
+    """Return the history as a table with a row an epoch."""
+    return pd.DataFrame(
         [asdict(record) for record in history],
         columns=[field.name for field in fields(EpochRecord)],
     )
-    return table.round(6)
 
 
 def verdict(history: Sequence[EpochRecord]) -> dict[str, Any]:

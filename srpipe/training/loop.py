@@ -31,6 +31,7 @@ from srpipe.training.steps import adversarial_step, pixel_step
 
 # The progress line is refreshed every so many steps; each refresh waits for the device.
 REPORT_EVERY = 10
+LOSSES = {"total", "discriminator"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def train(
                         sums[name] += value.detach()
                 bar.update()
                 if step % REPORT_EVERY == 0 or step == steps:
-                    _show(bar, sums["total"].item() / step, epoch)
+                    _show(bar, {name: sums[name].item() / step for name in LOSSES & sums.keys()})
         means = {name: float(value.item()) / steps for name, value in sums.items()}
         record = _record(epoch, adversarial, used, means, _validate(generator, references, device))
         _report(record, settings.epochs)
@@ -189,13 +190,15 @@ def _bar(
     return console.bar(steps, what=f"epoch {epoch}/{epochs} ({stage})", unit="step")
 
 
-def _show(bar: "tqdm[Any]", loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"the loss is {loss} in epoch {epoch}: lower train.learning_rate or "
-            "train.adversarial_learning_rate, or set train.precision: fp32"
-        )
-    bar.set_postfix_str(f"loss {loss:.3g}", refresh=False)
+def _show(bar: "tqdm[Any]", losses: dict[str, float]) -> None:
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the {name} loss is {value} in {bar.desc}: lower train.learning_rate, "
+                "train.adversarial_learning_rate or train.discriminator.learning_rate, or set "
+                "train.precision: fp32"
+            )
+    bar.set_postfix_str(f"loss {losses['total']:.3g}", refresh=False)
 
 
 def _report(record: EpochRecord, epochs: int) -> None:

@@ -70,6 +70,20 @@ def test_lite0_recognises_photographs(photo: str, classes: range | tuple[int, ..
     assert int(logits.argmax()) in classes
 
 
+def test_lite0_pads_and_normalises_as_tensorflow_does() -> None:
+    """At stride 2 the odd pixel of padding goes right and below; BatchNorm's epsilon is 0.001."""
+    convolution = efficientnet_lite0.SameConv2d(1, 1, 3, 2, bias=False)
+    with torch.no_grad():
+        convolution.weight.zero_()
+        convolution.weight[0, 0, 0, 0] = 1
+        image = torch.arange(24.0).view(1, 1, 4, 6)
+        assert torch.equal(convolution(image), image[..., ::2, ::2])
+    network = efficientnet_lite0.pretrained()
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 49
+    assert {norm.eps for norm in norms} == {1e-3}
+
+
 def test_features_are_at_stride_16(features: ContentFeatures) -> None:
     """Grey and colour images give maps of a sixteenth of each side; grey is grey in colour."""
     grey = torch.rand(2, 1, 96, 64)
@@ -135,7 +149,7 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
     """Weights that do not fit are told."""
     torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
     settings = Content(network="mobilenet_v2", weights=str(tmp_path / "linear.pth"))
-    with pytest.raises(CheckpointError, match="does not hold torchvision's MobileNetV2"):
+    with pytest.raises(CheckpointError, match="is not torchvision's MobileNetV2"):
         load_content(settings)
 
 

@@ -185,7 +185,7 @@ def test_the_published_checkpoint_is_ours(published_checkpoint: Path) -> None:
         "scale": 4,
         "bicubic_skip": False,
     }
-    state = torch.load(published_checkpoint, weights_only=True)["model"]
+    state = torch.load(published_checkpoint, map_location="cpu", weights_only=True)["model"]
     assert state.keys() == loaded.model.state_dict().keys()
     theirs = spandrel.ModelLoader().load_from_state_dict(state)
     assert isinstance(theirs, spandrel.ImageModelDescriptor)

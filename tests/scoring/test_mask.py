@@ -60,6 +60,14 @@ def test_a_marker_begins_above_a_fifth_of_full_range(contrast: int, masked: bool
     assert bool(anatomy_mask(image)[32, 32]) is not masked
 
 
+@pytest.mark.parametrize(("width", "masked"), [(1, True), (7, True), (8, False)])
+def test_strokes_of_up_to_seven_pixels_are_markers(width: int, masked: bool) -> None:
+    """A stroke that fills less than half of a 15x15 neighbourhood differs from its median."""
+    image = np.full((80, 90), 20, np.uint8)
+    image[:, 40 : 40 + width] = 250
+    assert bool(anatomy_mask(image)[40, 40 + width // 2]) is not masked
+
+
 def test_burned_in_text_is_masked_and_the_rest_kept(
     make_image: object,
 ) -> None:

@@ -137,7 +137,7 @@ def test_masked_scores_ignore_what_is_masked(hr: Grey, against: Reference) -> No
     sr = hr.copy()
     sr[40:50, 30:40] = 255 - sr[40:50, 30:40]
     scores = score(sr, masked)
-    assert scores.psnr < 30
+    assert scores.psnr < 35
     assert scores.ssim < 0.99
     assert scores.psnr_masked == 100
     assert scores.ssim_masked == pytest.approx(1)

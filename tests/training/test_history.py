@@ -1,6 +1,7 @@
 """What training did is told in words, numbers and pictures."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,5 +141,12 @@ def test_plots_are_pictures(tmp_path: Path, plot: object, history: list[EpochRec
 def test_plots_show_the_values(tmp_path: Path) -> None:
     """Another history gives another picture."""
     plot_validation([PIXEL, ADVERSARIAL], tmp_path / "a.png")
-    plot_validation([ADVERSARIAL, PIXEL], tmp_path / "b.png")
+    plot_validation([PIXEL, replace(ADVERSARIAL, psnr=36.6)], tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+
+def test_small_numbers_keep_their_digits() -> None:
+    """A learning rate of 1.25e-7 or a loss of 3.64e-5 is not rounded away."""
+    record = replace(PIXEL, learning_rate=1.25e-7, loss=3.64e-5)
+    row = as_table([record]).iloc[0]
+    assert (row["learning_rate"], row["loss"]) == (1.25e-7, 3.64e-5)
