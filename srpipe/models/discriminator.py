@@ -45,11 +45,11 @@ class Discriminator(nn.Module):
         self._start_undecided(last)
 
     def _start_undecided(self, last: nn.Linear) -> None:
-        """Keep the size of the signal through all layers (He et al., ICCV 2015), start near logit 0.
+        """Keep the size of the signal through the layers, and start near logit 0.
 
-        HR and SR crops differ by a hundredth of their brightness. With torch's default weights, which
-        shrink the signal layer by layer, the discriminator was still at chance after 70 steps;
-        started so it tells them apart after 20.
+        HR and SR crops differ by a hundredth of their brightness. With torch's default weights,
+        which shrink the signal in every layer, the discriminator was still at chance after 70
+        steps; with those of He et al. (ICCV 2015) it told them apart after 20.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
