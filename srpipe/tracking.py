@@ -61,9 +61,12 @@ class Run:
             model.cpu(),
             name="generator",
             signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
-            serialization_format="pickle",  # a traced graph would fix the image size
+            # A traced graph runs without this project and loads without running code from a file.
+            serialization_format="pt2",
+            # Sizes of 1 would be fixed in the graph; these stay free.
+            input_example=np.zeros((2, model.channels, 24, 32), np.float32),
             # Given, because inferring them takes longer than a short training.
-            pip_requirements=[f"torch=={version('torch')}", f"srpipe=={version('srpipe')}"],
+            pip_requirements=[f"torch=={version('torch')}"],
         )
         mlflow.set_tag(WEIGHTS_TAG, sha256(weights))
 

@@ -105,7 +105,7 @@ def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = (
     heads = {
         "psnr": "PSNR (dB)",
         "psnr_masked": "PSNR masked (dB)",
-        "ssim": "SSIM",
+        "ssim": "  SSIM",
         "ssim_masked": "SSIM masked",
         "lr_psnr": "LR-PSNR (dB)",
     }

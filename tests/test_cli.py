@@ -1,0 +1,475 @@
+"""`srpipe` scores a folder as the pipeline would, and tells in one message what is wrong."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from srpipe.checkpoint import load_generator, save_generator
+from srpipe.cli import main
+from srpipe.images import encode_png, read_file
+from srpipe.inference import super_resolve
+from srpipe.models.generators import SwiftSRGAN
+from srpipe.resample import downsample
+from srpipe.scoring.evaluation import baseline_scores
+from srpipe.scoring.metrics import Scores, reference, score
+from tests.conftest import MakeImage
+
+COMMANDS = ("evaluate", "show", "export")
+ARGUMENTS: dict[str, Any] = {
+    "channels": 1,
+    "features": 4,
+    "blocks": 1,
+    "scale": 4,
+    "bicubic_skip": False,
+}
+SIZES = {"a.png": (64, 80), "b.PNG": (71, 66), "sub/c.png": (80, 64)}
+
+
+def save_swift(path: Path, **changed: Any) -> Path:
+    """Write a small Swift-SRGAN checkpoint, the same each time."""
+    arguments = {**ARGUMENTS, **changed}
+    torch.manual_seed(0)
+    save_generator(
+        path,
+        SwiftSRGAN(**arguments),
+        architecture="swift_srgan",
+        hyperparameters=arguments,
+        training={},
+        metrics={},
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small checkpoint."""
+    return save_swift(tmp_path_factory.mktemp("weights") / "tiny.pt")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory, make_image: MakeImage) -> Path:
+    """Return a folder of three radiographs, a hidden file and a text file."""
+    folder = tmp_path_factory.mktemp("images")
+    for seed, (name, (height, width)) in enumerate(SIZES.items()):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(encode_png(make_image(seed, height, width)))
+    (folder / ".hidden.png").write_text("not read")
+    (folder / "notes.txt").write_text("not read")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, on the CPU."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("SRPIPE_DEVICE", "cpu")
+
+
+def evaluate(weights: Path, images: Path, *more: str) -> dict[str, Any]:
+    """Run `srpipe evaluate` and return its JSON."""
+    base = ["evaluate", "--weights", str(weights), "--images", str(images)]
+    main([*base, "--json", "scores.json", *more])
+    result: dict[str, Any] = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    return result
+
+
+# ------------------------------------------------------------------ evaluate
+
+
+def test_the_json_has_one_form(weights: Path, images: Path) -> None:
+    """Means, then a row an image by its path below the folder, each with the same 15 scores."""
+    result = evaluate(weights, images)
+    keys = [
+        f"{prefix}{name}" for prefix in ("", "bicubic_", "bicubic_bp_") for name in Scores.names()
+    ]
+    assert list(result) == ["mean", "images"]
+    assert list(result["mean"]) == keys
+    assert [list(row) for row in result["images"]] == [["image", *keys]] * 3
+    assert [row["image"] for row in result["images"]] == sorted(SIZES)
+    for key in keys:
+        values = [row[key] for row in result["images"]]
+        assert all(math.isfinite(value) for value in values)
+        assert result["mean"][key] == pytest.approx(sum(values) / 3, abs=2e-6)
+
+
+def test_scores_are_the_scorers(weights: Path, images: Path) -> None:
+    """Each image is cut to a multiple of the scale, made small, enlarged and compared."""
+    model = load_generator(weights).model
+    for row in evaluate(weights, images)["images"]:
+        whole = read_file(images / row["image"], "minmax")
+        hr = whole[: whole.shape[0] // 4 * 4, : whole.shape[1] // 4 * 4]
+        against = reference(hr, downsample(hr, 4))
+        expected = {
+            **asdict(score(super_resolve(model, against.lr), against)),
+            **baseline_scores(against, 3),
+        }
+        assert {key: value for key, value in row.items() if key != "image"} == {
+            key: round(value, 6) for key, value in expected.items()
+        }
+
+
+def test_the_table_shows_the_means(
+    weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row a method; below it, on how many images the generator is better."""
+    result = evaluate(weights, images)
+    mean, rows = result["mean"], result["images"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == [
+        "method",
+        "PSNR (dB)",
+        "PSNR masked (dB)",
+        "SSIM",
+        "SSIM masked",
+        "LR-PSNR (dB)",
+    ]
+    labels = {
+        "bicubic + 3 back-projections": "bicubic_bp_",
+        "bicubic": "bicubic_",
+        "tiny.pt (swift_srgan 4x)": "",
+    }
+    for line, (label, prefix) in zip(lines[2:5], labels.items(), strict=True):
+        assert [cell.strip() for cell in line.strip("|").split("|")] == [
+            label,
+            f"{mean[prefix + 'psnr']:.2f}",
+            f"{mean[prefix + 'psnr_masked']:.2f}",
+            f"{mean[prefix + 'ssim']:.4f}",
+            f"{mean[prefix + 'ssim_masked']:.4f}",
+            f"{mean[prefix + 'lr_psnr']:.2f}",
+        ]
+    for line, name in zip(lines[5:], ("bicubic", "bicubic_bp"), strict=True):
+        whole = sum(row["psnr"] > row[f"{name}_psnr"] for row in rows)
+        masked = sum(row["psnr_masked"] > row[f"{name}_psnr_masked"] for row in rows)
+        assert line == f"PSNR better than {name} on {whole} of 3 images, masked on {masked}."
+
+
+def test_a_list_chooses_images(weights: Path, images: Path) -> None:
+    """Only the names on it are scored, in its order; empty lines do not count."""
+    Path("list.txt").write_text("sub/c.png\n\na.png\r\n")
+    rows = evaluate(weights, images, "--list", "list.txt")["images"]
+    assert [row["image"] for row in rows] == ["sub/c.png", "a.png"]
+
+
+def test_a_listed_name_may_hold_spaces(
+    weights: Path, tmp_path: Path, make_image: MakeImage
+) -> None:
+    """The list has a name a line, not a name a word."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thorax p.a..png").write_bytes(encode_png(make_image(0, 64, 64)))
+    Path("list.txt").write_text("thorax p.a..png\n")
+    rows = evaluate(weights, tmp_path / "own", "--list", "list.txt")["images"]
+    assert [row["image"] for row in rows] == ["thorax p.a..png"]
+
+
+def test_one_image_is_enough(weights: Path, images: Path) -> None:
+    """A file in place of a folder gives the same scores as in the folder."""
+    rows = evaluate(weights, images)["images"]
+    one = evaluate(weights, images / "a.png")
+    assert one["images"] == [row for row in rows if row["image"] == "a.png"]
+    assert one["mean"] == {key: one["images"][0][key] for key in one["mean"]}
+
+
+def test_back_projections_change_that_baseline_alone(weights: Path, images: Path) -> None:
+    """More steps are more faithful to the LR image."""
+    three = evaluate(weights, images)["mean"]
+    ten = evaluate(weights, images, "--back-projections", "10")["mean"]
+    assert ten["bicubic_bp_lr_psnr"] > three["bicubic_bp_lr_psnr"]
+    assert {key for key in ten if ten[key] != three[key]} <= {
+        f"bicubic_bp_{name}" for name in Scores.names()
+    }
+
+
+def test_sixteen_bit_is_read_as_asked(weights: Path, tmp_path: Path) -> None:
+    """A dim 16-bit image is stretched by default and stays dim with full_range."""
+    from PIL import Image
+
+    dim = np.random.default_rng(0).integers(0, 4000, (64, 64), dtype=np.uint16)
+    Image.fromarray(dim).save(tmp_path / "dim.png")
+    stretched = evaluate(weights, tmp_path / "dim.png")["mean"]
+    full = evaluate(weights, tmp_path / "dim.png", "--sixteen-bit", "full_range")["mean"]
+    assert full["bicubic_psnr"] > stretched["bicubic_psnr"] + 10
+
+
+def test_a_colour_generator_sees_grey(images: Path, tmp_path: Path) -> None:
+    """Three channels, as published, and the plain form: both are scored."""
+    colour = save_swift(tmp_path / "colour.pt", channels=3)
+    torch.save(load_generator(colour).model.state_dict(), tmp_path / "plain.pth.tar")
+    assert evaluate(colour, images)["mean"] == evaluate(tmp_path / "plain.pth.tar", images)["mean"]
+
+
+def test_the_scale_is_the_generators(images: Path, tmp_path: Path) -> None:
+    """A 2x generator is scored on LR images of half the size."""
+    two = evaluate(save_swift(tmp_path / "two.pt", scale=2), images)["mean"]
+    four = evaluate(save_swift(tmp_path / "four.pt"), images)["mean"]
+    assert two["bicubic_psnr"] > four["bicubic_psnr"] + 1
+
+
+# ------------------------------------------------------------------ evaluate, done wrong
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Return a function that runs a command which must fail, and returns its one message."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        assert caught.value.code == 1
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        lines = [line for line in shown.err.replace("\r", "\n").splitlines() if line.strip()]
+        message = "\n".join(line for line in lines if "image/s" not in line)
+        assert message.startswith("error: ")
+        assert message.count("error: ") == 1
+        assert "Traceback" not in message
+        return message
+
+    return run
+
+
+def test_missing_weights(images: Path, refused: Refused) -> None:
+    message = refused("evaluate", "--weights", "gone.pt", "--images", images)
+    assert "gone.pt does not exist" in message
+
+
+def test_weights_that_are_no_checkpoint(images: Path, refused: Refused) -> None:
+    """An image, or nothing at all, is not taken for weights."""
+    Path("empty.pt").write_bytes(b"")
+    for path in (images / "a.png", Path("empty.pt"), images):
+        assert str(path) in refused("evaluate", "--weights", path, "--images", images)
+
+
+def test_a_missing_folder(weights: Path, refused: Refused) -> None:
+    message = refused("evaluate", "--weights", weights, "--images", "gone")
+    assert "--images: gone does not exist" in message
+
+
+def test_an_empty_folder(weights: Path, refused: Refused, tmp_path: Path) -> None:
+    """The message says which endings count."""
+    (tmp_path / "notes.txt").write_text("")
+    message = refused("evaluate", "--weights", weights, "--images", tmp_path)
+    assert "holds no image" in message
+    assert ".tiff" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a.png\nz.png\n", "1 of the 2 names in list.txt"),
+        (b"", "0 of the 0 names"),
+        (b"\xff\xfe\x00", "cannot read list.txt"),
+        (None, "cannot read list.txt"),
+    ],
+)
+def test_a_bad_list(
+    weights: Path, images: Path, refused: Refused, content: bytes | None, told: str
+) -> None:
+    """Unknown names, no name, no text, no file."""
+    if content is not None:
+        Path("list.txt").write_bytes(content)
+    base = ("evaluate", "--weights", weights, "--images", images)
+    assert told in refused(*base, "--list", "list.txt")
+
+
+def test_text_named_png(weights: Path, refused: Refused) -> None:
+    """The message names the file and what is read."""
+    Path("page.png").write_text("<html>404</html>")
+    message = refused("evaluate", "--weights", weights, "--images", "page.png")
+    assert "page.png" in message
+    assert "PNG, JPEG and TIFF" in message
+
+
+def test_an_image_too_small(weights: Path, refused: Refused, make_image: MakeImage) -> None:
+    """The message gives the least that the generator's scale allows."""
+    Path("small.png").write_bytes(encode_png(make_image(0, 63, 64)))
+    message = refused("evaluate", "--weights", weights, "--images", "small.png")
+    assert "small.png is 64x63 pixels" in message
+    assert "64" in message
+
+
+def test_json_that_cannot_be_written(
+    weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the file; the scores, which took the time, are shown all the same."""
+    Path("file").write_text("")
+    base = ["evaluate", "--weights", str(weights), "--images", str(images)]
+    with pytest.raises(SystemExit) as caught:
+        main([*base, "--json", "file/scores.json"])
+    assert caught.value.code == 1
+    shown = capsys.readouterr()
+    assert "error: cannot write file/scores.json" in shown.err
+    assert "Traceback" not in shown.err
+    assert "tiny.pt (swift_srgan 4x)" in shown.out
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "²"])
+def test_a_wrong_number_of_back_projections(
+    weights: Path, images: Path, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage is shown, with what was given and what is allowed."""
+    base = ["evaluate", "--weights", str(weights), "--images", str(images)]
+    with pytest.raises(SystemExit) as caught:
+        main([*base, f"--back-projections={value}"])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert repr(value) in message
+    assert "whole number of at least 1" in message
+
+
+# ------------------------------------------------------------------ the published model
+
+# Measured with netG_4x_epoch5.pth.tar by this command; whole-image and masked PSNR (dB).
+PUBLISHED = {
+    "00000211_018.png": (44.05, 45.07),
+    "00003441_000.png": (45.17, 46.77),
+    "00010943_000.png": (43.48, 44.31),
+}
+
+
+def test_the_published_model_scores_what_it_should(
+    published_checkpoint: Path, nih_sample: Path
+) -> None:
+    """On 3 of the 31 real test images, better than bicubic on each, masked too."""
+    Path("list.txt").write_text("\n".join(PUBLISHED))
+    rows = evaluate(published_checkpoint, nih_sample / "images", "--list", "list.txt")["images"]
+    for row in rows:
+        psnr, masked = PUBLISHED[row["image"]]
+        assert row["psnr"] == pytest.approx(psnr, abs=0.05)
+        assert row["psnr_masked"] == pytest.approx(masked, abs=0.05)
+        assert row["psnr"] > row["bicubic_psnr"] + 2
+        assert row["psnr_masked"] > row["bicubic_psnr_masked"] + 1
+
+
+# ------------------------------------------------------------------ show, export, help
+
+
+def write_metrics() -> None:
+    """Write metrics as the pipeline does, all numbers made up."""
+    numbers = {"psnr": 40.0, "ssim": 0.95, "psnr_masked": 42.0, "ssim_masked": 0.96, "lr_psnr": 50}
+    gain = {"mean": 1.25, "low": 0.5, "high": 2.0, "better_images": 7}
+    gains = dict.fromkeys(numbers, gain)
+    evaluated = {name: {"mean": value + 1} for name, value in numbers.items()}
+    Path("metrics").mkdir()
+    Path("metrics/baseline.json").write_text(
+        json.dumps({"images": 9, "bicubic": numbers, "bicubic_bp": numbers})
+    )
+    evaluated |= {"over_bicubic": gains, "over_bicubic_bp": gains}
+    Path("metrics/evaluate.json").write_text(
+        json.dumps({"images": 9, "patients": 8, **evaluated}),
+    )
+
+
+def test_show_prints_the_last_results(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three methods, the number of images and patients, and the gains with their intervals."""
+    write_metrics()
+    main(["show"])
+    out = capsys.readouterr().out
+    assert "| trained generator " in out
+    assert "41.00" in out
+    assert "9 test images of 8 patients" in out
+    assert out.count("PSNR +1.25 [+0.50, +2.00] dB") == 2
+    assert out.count("better on 7 and 7 images") == 2
+
+
+def test_show_without_results(refused: Refused) -> None:
+    """The message says what makes them."""
+    message = refused("show")
+    assert "metrics/baseline.json is missing" in message
+    assert "make repro" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff", b'{"images": 9}'])
+def test_show_with_damaged_results(refused: Refused, content: bytes) -> None:
+    """A file that was cut is named."""
+    write_metrics()
+    Path("metrics/evaluate.json").write_bytes(content)
+    assert "metrics/evaluate.json" in refused("show")
+
+
+def test_export_is_what_other_tools_load(
+    weights: Path, capsys: pytest.CaptureFixture[str], make_image: MakeImage
+) -> None:
+    """Spandrel, which chaiNNer and ComfyUI use, makes the same image of the exported file."""
+    import spandrel
+
+    main(["export", "--weights", str(weights), "--out", "made/plain.pth"])
+    assert capsys.readouterr().out == "wrote made/plain.pth\n"
+    theirs = spandrel.ModelLoader().load_from_file("made/plain.pth")
+    ours = load_generator(weights)
+    assert theirs.architecture.name == "SwiftSRGAN"
+    assert (theirs.scale, theirs.input_channels) == (4, 1)
+    lr = torch.from_numpy(make_image(0, 20, 28) / np.float32(255))[None, None]
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(lr), ours.model(lr).clamp(0, 1), atol=1e-5, rtol=0)
+    again = load_generator(Path("made/plain.pth"))
+    assert again.hyperparameters == ours.hyperparameters
+
+
+def test_export_refuses_what_the_plain_form_cannot_say(refused: Refused) -> None:
+    """Nothing is written."""
+    path = save_swift(Path("skip.pt"), bicubic_skip=True)
+    message = refused("export", "--weights", path, "--out", "plain.pth")
+    assert "bicubic_skip" in message
+    assert not Path("plain.pth").exists()
+
+
+def test_help_tells_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"\n    {name} " not in out] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it does and each of its options."""
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"usage: srpipe {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["evaluate"], ["export", "--out", "x"]])
+def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, as of every command line tool."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: srpipe" in capsys.readouterr().err
+
+
+def test_help_is_quick() -> None:
+    """Neither help nor a wrong argument waits for torch and MLflow to load."""
+    code = """
+import sys
+from srpipe.cli import main
+try:
+    main(["evaluate", "--help"])
+finally:
+    assert not {"torch", "mlflow"} & set(sys.modules)
+"""
+    root = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage: srpipe evaluate" in done.stdout
