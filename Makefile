@@ -22,7 +22,7 @@ repro: $(VENV)/installed ## run the whole pipeline (data set: data.name in param
 
 test: $(VENV)/installed ## run the tests, offline, on the CPU
 	@echo "Running the tests ($(JOBS) at a time)"
-	@$(RUN) OMP_NUM_THREADS=1 pytest -n $(JOBS)
+	@$(RUN) OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadgroup
 
 lint: $(VENV)/installed ## check style and formatting (ruff)
 	@$(RUN) ruff check .

@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"given {text!r}, allowed is a whole number of at least 1")
     return int(text)
 
@@ -138,9 +138,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     table = pd.DataFrame(rows)
     columns = [column for column in table if column != "image"]
     mean = {str(column): rounded(table[column].mean(), 6) for column in columns}
-    if options.json is not None:
-        images = [_rounded_row(row) for row in rows]
-        write_json(options.json, {"mean": mean, "images": images})
     prefixes = {f"{options.weights.name} ({loaded.architecture} {loaded.scale}x)": ""}
     prefixes |= {
         "bicubic": "bicubic_",
@@ -161,6 +158,9 @@ def _evaluate(options: argparse.Namespace) -> None:
         whole = int((table["psnr"] > table[f"{name}_psnr"]).sum())
         masked = int((table["psnr_masked"] > table[f"{name}_psnr_masked"]).sum())
         print(f"PSNR better than {name} on {whole} of {len(table)} images, masked on {masked}.")
+    if options.json is not None:
+        images = [_rounded_row(row) for row in rows]
+        write_json(options.json, {"mean": mean, "images": images})
 
 
 def _hr_files(path: Path, names: Path | None) -> dict[str, Path]:
@@ -189,9 +189,10 @@ def _hidden(path: Path) -> bool:
 
 def _listed(files: dict[str, Path], names: Path) -> dict[str, Path]:
     try:
-        wanted = names.read_text(encoding="utf-8").split()
+        lines = names.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"--list: cannot read {names}: {error}") from error
+    wanted = [line.strip() for line in lines if line.strip()]
     missing = [name for name in wanted if name not in files]
     if missing or not wanted:
         raise DataError(

@@ -36,10 +36,11 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
         try:
             main()
         except SrpipeError as error:
-            print(f"error: {error}", file=sys.stderr)
+            # Not print: a progress bar may be open, and the message needs a line of its own.
+            tqdm.write(f"error: {error}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
-            print("stopped; the outputs that were there before are unchanged", file=sys.stderr)
+            tqdm.write("stopped; nothing half-written was left", file=sys.stderr)
             sys.exit(130)
 
     return run

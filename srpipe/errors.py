@@ -35,7 +35,14 @@ class CheckpointError(SrpipeError):
 
 
 class OutputError(SrpipeError):
-    """An output cannot be written (disk full, no permission)."""
+    """An output cannot be written (disk full, no permission).
+
+    `reason` is the system's, for whoever writes the output as part of a larger one.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class TrainingError(SrpipeError):

@@ -92,11 +92,18 @@ def _explained(path: Path) -> Iterator[None]:
         # Only faults of writing are ours to explain; a missing *input* has its own message.
         if error.filename is not None and not _concerns(Path(os.fsdecode(error.filename)), path):
             raise
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write {path}: {reason}. Free space or choose another place, then run the same "
-            "command again; what was there before is unchanged."
-        ) from error
+        raise _cannot_write(path, error.strerror or str(error)) from error
+    except OutputError as error:
+        # A file of this folder: the temporary name that the message gives is gone by now.
+        raise _cannot_write(path, error.reason) from error
+
+
+def _cannot_write(path: Path, reason: str) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {reason}. Free space or choose another place, then run the same "
+        "command again; nothing half-written was left.",
+        reason,
+    )
 
 
 def _concerns(named: Path, output: Path) -> bool:

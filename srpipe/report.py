@@ -20,6 +20,7 @@ from srpipe.scoring.panels import comparison_panel
 
 # Images are ranked by the score that burned-in text does not decide.
 RANKED_BY = "psnr_masked"
+_AGAIN = "Run `dvc repro --force baseline`."
 LABELS = {"bicubic": "bicubic", "bicubic_bp": "bicubic + back-projection"}
 
 
@@ -33,8 +34,17 @@ def read_baseline(path: Path, scores: pd.DataFrame) -> pd.DataFrame:
         baseline = pd.read_csv(path, dtype={"image": str, "patient": str})
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: run the baseline stage first") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}. {_AGAIN}") from error
+    columns = {
+        "image",
+        "patient",
+        *(f"{name}_{key}" for name in BASELINES for key in Scores.names()),
+    }
+    if columns - set(baseline):
+        raise DataError(f"{path} lacks {', '.join(sorted(columns - set(baseline)))}. {_AGAIN}")
     if sorted(baseline["image"]) != sorted(scores["image"]):
-        raise DataError(f"{path} is about other images than the test set: run `dvc repro baseline`")
+        raise DataError(f"{path} is about other images than the test set. {_AGAIN}")
     return scores.merge(baseline.drop(columns="patient"), on="image", validate="1:1")
 
 
@@ -78,8 +88,22 @@ def results_table() -> str:
     """Return the table of the last `dvc repro`, from the metrics files.
 
     Raises:
-        DataError: a metrics file is missing.
+        DataError: a metrics file is missing or damaged.
     """
+    try:
+        return _results_table()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{error.filename} is missing: run `make repro` (or `dvc repro`) first"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{paths.BASELINE_JSON} or {paths.EVALUATE_JSON} is damaged ({error!r}): run "
+            "`dvc repro --force baseline evaluate`"
+        ) from error
+
+
+def _results_table() -> str:
     baseline, evaluated = _read(paths.BASELINE_JSON), _read(paths.EVALUATE_JSON)
     rows = {LABELS[name]: baseline[name] for name in BASELINES}
     rows["trained generator"] = {name: evaluated[name]["mean"] for name in Scores.names()}
@@ -100,7 +124,4 @@ def _signed(gain: Mapping[str, float]) -> str:
 
 
 def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing: run `make repro` (or `dvc repro`) first") from error
+    return json.loads(path.read_text(encoding="utf-8"))

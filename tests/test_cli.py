@@ -410,7 +410,7 @@ def test_export_is_what_other_tools_load(
     assert capsys.readouterr().out == "wrote made/plain.pth\n"
     theirs = spandrel.ModelLoader().load_from_file("made/plain.pth")
     ours = load_generator(weights)
-    assert theirs.architecture.name == "SwiftSRGAN"
+    assert theirs.architecture.name == "Swift-SRGAN"
     assert (theirs.scale, theirs.input_channels) == (4, 1)
     lr = torch.from_numpy(make_image(0, 20, 28) / np.float32(255))[None, None]
     with torch.no_grad():

@@ -32,7 +32,7 @@ def test_an_expected_fault_is_one_message_and_exit_1(capsys: pytest.CaptureFixtu
 
 
 def test_an_interrupt_is_exit_130(capsys: pytest.CaptureFixture[str]) -> None:
-    """As the shell expects, and the user learns that nothing is lost."""
+    """As the shell expects, and the user learns that no half-written file is left."""
 
     def main() -> None:
         raise KeyboardInterrupt
@@ -40,7 +40,7 @@ def test_an_interrupt_is_exit_130(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         entry_point(main)()
     assert caught.value.code == 130
-    assert "unchanged" in capsys.readouterr().err
+    assert "nothing half-written" in capsys.readouterr().err
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -27,6 +27,8 @@ from tests.imports import transitive_imports
 ROOT = Path(__file__).resolve().parents[1]
 DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES: dict[str, dict[str, Any]] = DVC_YAML["stages"]
+# One run of the pipeline serves all tests: with `pytest -n 2 --dist loadgroup` they stay together.
+pytestmark = pytest.mark.xdist_group("pipeline")
 each_stage = pytest.mark.parametrize("stage", STAGES)
 # MLflow's tables, made when its store is first opened, use what SQLAlchemy 2.1 deprecates.
 uses_mlflow = pytest.mark.filterwarnings(

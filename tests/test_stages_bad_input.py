@@ -345,7 +345,7 @@ def test_baseline_of_other_images(workspace: Path, refused: Refused) -> None:
     table = pd.read_csv("metrics/baseline.csv")
     table["image"] = "other.png"
     table.to_csv("metrics/baseline.csv", index=False)
-    assert "dvc repro baseline" in refused("evaluate")
+    assert "dvc repro --force baseline" in refused("evaluate")
 
 
 # ------------------------------------------------------------------ full disk

@@ -1,0 +1,277 @@
+"""Every training is an MLflow run that can be found again, and evaluation goes on with it."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from srpipe import tracking
+from srpipe.errors import SettingsError, TrainingError
+from srpipe.models.generators import SwiftSRGAN
+
+pytestmark = [
+    # MLflow's tables, made when its store is first opened, use what SQLAlchemy 2.1 deprecates.
+    pytest.mark.filterwarnings(
+        "ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"
+    ),
+    # MLflow warns of a type hint of its own when it first loads mlflow.pyfunc.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+]
+
+PARAMS = {"data": {"name": "phantom"}, "train": {"epochs": 2, "generator": {"features": 8}}}
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database with MLflow's tables and nothing in them: making one takes seconds."""
+    import mlflow
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Iterator[Path]:
+    """Work in a repository with an empty store; leave MLflow as it was."""
+    import mlflow
+
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    shutil.copy(empty_store, folder / "mlflow.db")
+    for name in list(os.environ):
+        if name.startswith(("DVC_", "MLFLOW_", "SRPIPE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.chdir(folder)
+    yield folder
+    while mlflow.active_run() is not None:
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+
+
+def runs(folder: Path, experiment: str = "srpipe") -> list[Any]:
+    """Return the runs in the store of a folder, the newest first."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    found = client.get_experiment_by_name(experiment)
+    return [] if found is None else list(client.search_runs([found.experiment_id]))
+
+
+def train(name: str = "swift_srgan", weights: Path | None = None) -> str:
+    """Make a training run as the train stage does, marked by `weights`; return its id."""
+    with tracking.training_run(PARAMS, name) as run:
+        run.metrics({"psnr": 30.0}, step=1)
+        if weights is not None:
+            import mlflow
+
+            mlflow.set_tag(tracking.WEIGHTS_TAG, tracking.sha256(weights))
+    assert run.run_id is not None
+    return run.run_id
+
+
+def save(path: Path, content: bytes) -> Path:
+    """Write a file that stands for weights."""
+    path.write_bytes(content)
+    return path
+
+
+# ------------------------------------------------------------------ where and what
+
+
+def test_a_run_has_parameters_metrics_and_files(clone: Path) -> None:
+    """Settings under dotted names, an epoch's numbers at its step, files below their folder."""
+    plot = save(clone / "losses.png", b"a plot")
+    with tracking.training_run(PARAMS, "swift_srgan") as run:
+        run.metrics({"psnr": 30.0, "loss": 0.5}, step=1)
+        run.metrics({"psnr": 31.0, "loss": 0.25}, step=2)
+        run.files([plot], "plots")
+    (found,) = runs(clone)
+    assert found.info.run_id == run.run_id
+    assert (found.info.run_name, found.info.status) == ("swift_srgan", "FINISHED")
+    assert found.data.params == {
+        "data.name": "phantom",
+        "train.epochs": "2",
+        "train.generator.features": "8",
+    }
+    assert found.data.metrics == {"psnr": 31.0, "loss": 0.25}
+    stored = clone / "mlartifacts" / found.info.run_id / "artifacts" / "plots" / "losses.png"
+    assert stored.read_bytes() == b"a plot"
+
+
+def test_the_store_is_in_the_clone_that_dvc_runs_for(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` works elsewhere; its runs would go with its folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.chdir(temporary)
+    monkeypatch.setenv("DVC_ROOT", str(clone))
+    train()
+    assert len(runs(clone)) == 1
+    assert os.listdir(temporary) == []
+
+
+def test_a_tracking_server_is_respected(
+    clone: Path, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With MLFLOW_TRACKING_URI set, runs go there, into the experiment that is asked for."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(empty_store, elsewhere / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "thorax")
+    train()
+    assert len(runs(elsewhere, "thorax")) == 1
+    assert runs(clone) == runs(clone, "thorax") == runs(elsewhere) == []
+
+
+def test_a_run_is_named_after_its_dvc_experiment(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both tools call one thing by one name; the tags tell which commit it started from."""
+    monkeypatch.setenv("DVC_EXP_NAME", "grade-pony")
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "0123abc")
+    train()
+    (found,) = runs(clone)
+    assert found.info.run_name == "grade-pony"
+    assert found.data.tags["dvc.exp_name"] == "grade-pony"
+    assert found.data.tags["dvc.baseline_rev"] == "0123abc"
+
+
+def test_outside_of_experiments_there_are_no_such_tags(clone: Path) -> None:
+    train()
+    (found,) = runs(clone)
+    assert [tag for tag in found.data.tags if tag.startswith("dvc.")] == []
+
+
+@pytest.mark.parametrize("fault", [TrainingError("loss is nan"), KeyboardInterrupt()])
+def test_a_run_that_breaks_off_is_marked_failed(clone: Path, fault: BaseException) -> None:
+    """The fault passes through, and what was logged until then is kept."""
+
+    def break_off() -> None:
+        with tracking.training_run(PARAMS, "swift_srgan") as run:
+            run.metrics({"psnr": 30.0}, step=1)
+            raise fault
+
+    with pytest.raises(type(fault)) as caught:
+        break_off()
+    assert caught.value is fault
+    (found,) = runs(clone)
+    assert found.info.status == "FAILED"
+    assert found.data.metrics == {"psnr": 30.0}
+
+
+def test_switched_off_it_writes_nothing(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No store, no folder, no run id; every call is still there."""
+    monkeypatch.setenv("SRPIPE_MLFLOW", "off")
+    (clone / "mlflow.db").unlink()
+    weights = save(clone / "generator.pt", b"weights")
+    model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=2, bicubic_skip=False)
+    for open_run in (tracking.training_run(PARAMS, "x"), tracking.evaluation_run(weights)):
+        with open_run as run:
+            assert run.run_id is None
+            run.metrics({"psnr": 30.0})
+            run.files([weights], "weights")
+            run.generator(model, weights)
+    assert os.listdir(clone) == ["generator.pt"]
+
+
+@pytest.mark.parametrize("given", ["", "ON", "0", "false"])
+def test_another_value_of_the_switch_is_refused(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """A misspelt "off" does not switch on in silence."""
+    monkeypatch.setenv("SRPIPE_MLFLOW", given)
+    weights = save(clone / "generator.pt", b"weights")
+    for open_run in (tracking.training_run(PARAMS, "x"), tracking.evaluation_run(weights)):
+        with pytest.raises(SettingsError, match="allowed are on"), open_run:
+            pytest.fail("the block must not run")
+    assert runs(clone) == []
+
+
+# ------------------------------------------------------------------ evaluation
+
+
+def test_evaluation_goes_on_with_the_run_of_its_weights(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found by the weights' content, not by name or time; training's metrics stay."""
+    first = save(clone / "first.pt", b"first")
+    second = save(clone / "second.pt", b"second")
+    wanted = train("one", first)
+    train("two", second)
+    renamed = first.rename(clone / "generator.pt")
+    with tracking.evaluation_run(renamed) as run:
+        run.metrics({"test_psnr": 40.0})
+    assert run.run_id == wanted
+    assert capsys.readouterr().out == ""
+    by_name = {found.info.run_name: found for found in runs(clone)}
+    assert by_name["one"].data.metrics == {"psnr": 30.0, "test_psnr": 40.0}
+    assert by_name["one"].info.status == "FINISHED"
+    assert by_name["two"].data.metrics == {"psnr": 30.0}
+    assert len(by_name) == 2
+
+
+def test_of_two_runs_with_the_same_weights_the_newer_is_taken(clone: Path) -> None:
+    """The same training twice gives the same bytes."""
+    weights = save(clone / "generator.pt", b"weights")
+    train("older", weights)
+    newer = train("newer", weights)
+    with tracking.evaluation_run(weights) as run:
+        assert run.run_id == newer
+
+
+def test_weights_without_a_run_get_one_and_it_is_said(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when DVC restored them from its cache; a second evaluation goes on with that run."""
+    train("other")
+    weights = save(clone / "generator.pt", b"weights")
+    with tracking.evaluation_run(weights) as run:
+        run.metrics({"test_psnr": 40.0})
+    assert "no MLflow run trained these weights" in capsys.readouterr().out
+    with tracking.evaluation_run(weights) as again:
+        again.metrics({"test_psnr": 41.0})
+    assert again.run_id == run.run_id
+    assert capsys.readouterr().out == ""
+    found = {each.info.run_name: each for each in runs(clone)}
+    assert set(found) == {"other", "evaluate"}
+    assert found["evaluate"].data.metrics == {"test_psnr": 41.0}
+
+
+# ------------------------------------------------------------------ the model
+
+
+def test_the_logged_model_takes_any_image_size(clone: Path) -> None:
+    """It is loaded by MLflow alone, and the run is marked by the weights' digest."""
+    import mlflow
+
+    torch.manual_seed(0)
+    model = SwiftSRGAN(channels=3, features=4, blocks=1, scale=2, bicubic_skip=False).eval()
+    weights = save(clone / "generator.pt", b"weights")
+    with tracking.training_run(PARAMS, "swift_srgan") as run:
+        run.generator(model, weights)
+    (found,) = runs(clone)
+    assert found.data.tags[tracking.WEIGHTS_TAG] == hashlib.sha256(b"weights").hexdigest()
+    loaded = mlflow.pytorch.load_model(f"runs:/{run.run_id}/generator")
+    for height, width in ((8, 8), (12, 20)):
+        lr = torch.rand(2, 3, height, width)
+        with torch.no_grad():
+            assert torch.equal(loaded(lr), model(lr))
+    signature = mlflow.models.get_model_info(f"runs:/{run.run_id}/generator").signature
+    assert signature.inputs.inputs[0].shape == (-1, 3, -1, -1)
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
+    """The digest of "abc" from FIPS 180-2."""
+    assert tracking.sha256(save(tmp_path / "abc", b"abc")) == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
