@@ -2,6 +2,7 @@
 
 import functools
 import multiprocessing
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -37,13 +38,25 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
             main()
         except SrpipeError as error:
             # Not print: a progress bar may be open, and the message needs a line of its own.
-            tqdm.write(f"error: {error}", file=sys.stderr)
+            tqdm.write(f"error: {error}{_former_outputs()}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
-            tqdm.write("stopped; nothing half-written was left", file=sys.stderr)
+            tqdm.write(
+                f"stopped; nothing half-written was left{_former_outputs()}", file=sys.stderr
+            )
             sys.exit(130)
 
     return run
+
+
+def _former_outputs() -> str:
+    """Say where the stage's outputs are: DVC removes all but `persist` ones before it runs it."""
+    if os.environ.get("DVC_STAGE", "download") == "download":
+        return ""
+    return (
+        "\nDVC put this stage's former outputs aside before it ran it: `dvc checkout` and "
+        "`git checkout metrics` bring them back."
+    )
 
 
 def bar(total: int | None, *, what: str, unit: str) -> "tqdm[Any]":

@@ -36,11 +36,8 @@ def read_baseline(path: Path, scores: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"{path} is missing: run the baseline stage first") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}. {_AGAIN}") from error
-    columns = {
-        "image",
-        "patient",
-        *(f"{name}_{key}" for name in BASELINES for key in Scores.names()),
-    }
+    scored = {f"{name}_{key}" for name in BASELINES for key in Scores.names()}
+    columns = {"image", "patient"} | scored
     if columns - set(baseline):
         raise DataError(f"{path} lacks {', '.join(sorted(columns - set(baseline)))}. {_AGAIN}")
     if sorted(baseline["image"]) != sorted(scores["image"]):

@@ -120,3 +120,23 @@ def test_one_item_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SRPIPE_WORKERS", "8")
     assert list(parallel(lambda item: item + 1, [1], what="x")) == [2]
     assert list(parallel(operator.neg, [], what="x")) == []
+
+
+@pytest.mark.parametrize(("stage", "told"), [("train", True), ("download", False), (None, False)])
+def test_under_dvc_a_fault_says_where_the_former_outputs_are(
+    stage: str | None,
+    told: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DVC removes outputs before it runs a stage, except those of download, which persist."""
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    if stage is not None:
+        monkeypatch.setenv("DVC_STAGE", stage)
+
+    def main() -> None:
+        raise DataError("no images")
+
+    with pytest.raises(SystemExit):
+        entry_point(main)()
+    assert ("dvc checkout" in capsys.readouterr().err) is told
