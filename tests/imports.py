@@ -18,11 +18,12 @@ def transitive_imports(root: Path, start: Path) -> set[Path]:
         if path in seen:
             continue
         seen.add(path)
-        waiting += _imports(root, path)
+        waiting += direct_imports(root, path)
     return seen - {start}
 
 
-def _imports(root: Path, path: Path) -> list[Path]:
+def direct_imports(root: Path, path: Path) -> list[Path]:
+    """Return the project files that `path` imports, relative to `root`."""
     found: list[Path] = []
     for node in ast.walk(ast.parse((root / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
