@@ -165,13 +165,13 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _hr_files(path: Path, names: Path | None) -> dict[str, Path]:
     from srpipe.images import SUFFIXES
+    from srpipe.sources.folder import list_files
 
     if path.is_file():
         files = {path.name: path}
     elif path.is_dir():
-        found = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-        visible = (file for file in found if not _hidden(file.relative_to(path)))
-        files = {file.relative_to(path).as_posix(): file for file in sorted(visible)}
+        names_found = (name for name in list_files(path) if name.lower().endswith(SUFFIXES))
+        files = {name: path / name for name in sorted(names_found)}
     else:
         raise DataError(
             f"--images: {path} does not exist: give a folder of HR images, or one image"
@@ -181,10 +181,6 @@ def _hr_files(path: Path, names: Path | None) -> dict[str, Path]:
             f"--images: {path} holds no image: allowed are files ending in {', '.join(SUFFIXES)}"
         )
     return files if names is None else _listed(files, names)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _listed(files: dict[str, Path], names: Path) -> dict[str, Path]:

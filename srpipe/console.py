@@ -4,8 +4,9 @@ import functools
 import multiprocessing
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -15,6 +16,9 @@ from srpipe.errors import SrpipeError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# Items under way for each worker process: enough to keep it busy, few enough for any memory.
+AHEAD = 8
 
 
 def say(message: str) -> None:
@@ -36,15 +40,15 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             main()
+            return
         except SrpipeError as error:
-            # Not print: a progress bar may be open, and the message needs a line of its own.
-            tqdm.write(f"error: {error}{_former_outputs()}", file=sys.stderr)
-            sys.exit(1)
+            code, message = 1, f"error: {error}"
         except KeyboardInterrupt:
-            tqdm.write(
-                f"stopped; nothing half-written was left{_former_outputs()}", file=sys.stderr
-            )
-            sys.exit(130)
+            code, message = 130, "stopped; nothing half-written was left"
+        # After the except blocks: the failed frames are gone, and with them an open progress bar,
+        # on whose line the message would stand.
+        print(message + _former_outputs(), file=sys.stderr)
+        sys.exit(code)
 
     return run
 
@@ -54,8 +58,8 @@ def _former_outputs() -> str:
     if os.environ.get("DVC_STAGE", "download") == "download":
         return ""
     return (
-        "\nDVC put this stage's former outputs aside before it ran it: `dvc checkout` and "
-        "`git checkout metrics` bring them back."
+        "\nDVC put this stage's former outputs aside before it ran it. `dvc repro` with the former "
+        "settings brings them back without running anything."
     )
 
 
@@ -99,10 +103,22 @@ def parallel(
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
-        chunk = max(1, min(16, len(items) // (count * 4)))
         try:
-            results = pool.map(work, items, chunksize=chunk)
+            results = _in_order(pool, work, items, ahead=count * AHEAD)
             yield from progress(results, what=what, total=len(items), unit=unit)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _in_order(
+    pool: Executor, work: Callable[[T], R], items: Iterable[T], *, ahead: int
+) -> Iterator[R]:
+    """Yield results in order with at most `ahead` items under way: results do not pile up."""
+    under_way: deque[Future[R]] = deque()
+    for item in items:
+        under_way.append(pool.submit(work, item))
+        if len(under_way) >= ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()

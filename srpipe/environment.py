@@ -30,7 +30,7 @@ def workers() -> int:
 
 
 def available_cpus() -> int:
-    """Return the CPUs this process may run on (a container often gives fewer than the machine)."""
+    """Return the CPUs this process may run on; a container's quota of CPU time is not seen."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -55,9 +55,12 @@ def device_name() -> str:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    known = not index or (kind == "cuda" and index.isdecimal())
-    if not there.get(kind, False) or not known:
+    devices = torch.cuda.device_count() if kind == "cuda" else 0
+    indexed = index.isascii() and index.isdigit() and int(index) < devices
+    if not there.get(kind, False) or (":" in given and not indexed):
         allowed = ", ".join(name for name, present in there.items() if present)
+        if devices:
+            allowed += f" (cuda:0 to cuda:{devices - 1})"
         raise SettingsError(
             f"SRPIPE_DEVICE is {given!r}: this machine has {allowed}. "
             "Correct it or unset it to choose by itself."

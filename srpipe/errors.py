@@ -45,5 +45,9 @@ class OutputError(SrpipeError):
         self.reason = reason
 
 
+class TrackingError(SrpipeError):
+    """MLflow cannot be used."""
+
+
 class TrainingError(SrpipeError):
     """Training cannot go on (loss no longer finite, nothing to train on)."""

@@ -1,6 +1,7 @@
 """Writing outputs so that a fault loses nothing: a temporary name, then a rename."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -75,6 +76,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def rounded(value: float, digits: int = 4) -> float:

@@ -88,6 +88,12 @@ def read_grey(data: bytes, name: str, sixteen_bit: SixteenBit) -> Grey:
     return np.array(_eight_bit_grey(image), dtype=np.uint8)
 
 
+def read_size(data: bytes) -> tuple[int, int]:
+    """Return (height, width) as stored, from the header of a file that `read_grey` took before."""
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        return image.height, image.width
+
+
 def read_file(path: Path, sixteen_bit: SixteenBit) -> Grey:
     """Read an image file to grey, uint8 (height, width); see `read_grey`.
 

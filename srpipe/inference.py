@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from srpipe.errors import CheckpointError
 from srpipe.models.generators import SRResNet
 from srpipe.resample import GreyImage, to_grey
 
@@ -27,6 +28,9 @@ def super_resolve(model: SRResNet, lr: GreyImage, device: str = "cpu") -> GreyIm
 
     Returns:
         `uint8 (h*scale, w*scale)`.
+
+    Raises:
+        CheckpointError: the generator gives values that are no numbers.
     """
     was_training = model.training
     model.eval()
@@ -34,4 +38,9 @@ def super_resolve(model: SRResNet, lr: GreyImage, device: str = "cpu") -> GreyIm
         grey = to_image_tensor(lr).to(device, memory_format=torch.channels_last)
         sr = model(to_channels(grey, model.channels)).mean(dim=1)[0]
     model.train(was_training)
+    if not bool(sr.isfinite().all()):
+        raise CheckpointError(
+            "the generator gives values that are no numbers: its weights are damaged, or its "
+            "training diverged. Train it again with lower learning rates."
+        )
     return to_grey(sr.float().cpu().numpy())

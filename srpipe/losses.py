@@ -34,7 +34,13 @@ class DiscriminatorLoss:
 
 
 def image_loss(kind: str, sr: Tensor, hr: Tensor) -> Tensor:
-    """Return the mean squared ("mse") or mean absolute ("l1") difference."""
+    """Return the mean squared ("mse") or mean absolute ("l1") difference.
+
+    Raises:
+        ValueError: `kind` is another.
+    """
+    if kind not in ("mse", "l1"):
+        raise ValueError(f"image loss {kind!r}: must be mse or l1")
     return F.mse_loss(sr, hr) if kind == "mse" else F.l1_loss(sr, hr)
 
 

@@ -3,11 +3,9 @@
 from srpipe.errors import ImageError
 from srpipe.images import read_grey
 from srpipe.packed import Pair
-from srpipe.resample import GreyImage, crop_to_multiple, downsample
+from srpipe.resample import MIN_LR_SIDE, GreyImage, crop_to_multiple, downsample
 from srpipe.settings import Downsample
 from srpipe.sources.manifest import Entry, Source
-
-MIN_LR_SIDE = 16
 
 
 def make_pair(source: Source, settings: Downsample, entry: Entry) -> Pair:

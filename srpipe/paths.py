@@ -15,7 +15,6 @@ PACKED = Path("data/packed")
 SPLIT = Path("data/split.csv")
 
 GENERATOR = Path("models/generator.pt")
-DISCRIMINATOR = Path("models/discriminator.pt")
 
 BASELINE_JSON = Path("metrics/baseline.json")
 BASELINE_CSV = Path("metrics/baseline.csv")

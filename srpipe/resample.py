@@ -11,6 +11,8 @@ from PIL import Image
 
 GreyImage = npt.NDArray[np.uint8]
 FloatImage = npt.NDArray[np.float32]
+# LR pixels; below that no structure of a radiograph is left to restore.
+MIN_LR_SIDE = 16
 BICUBIC = Image.Resampling.BICUBIC
 
 

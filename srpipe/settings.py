@@ -34,8 +34,8 @@ class Data(Section):
 
 
 class Phantom(Section):
-    patients: Annotated[int, Field(ge=3)]
-    max_images_per_patient: Positive
+    patients: Annotated[int, Field(ge=3, lt=10**8)]
+    max_images_per_patient: Annotated[int, Field(ge=1, le=1000)]
     seed: Seed
 
 
@@ -173,6 +173,15 @@ class Params(Section):
     evaluate: Evaluate
 
 
+class _Yaml12Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which also reads 5e-05 as a number, as YAML 1.2 and DVC write it."""
+
+
+_Yaml12Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def load_params(path: Path = paths.PARAMS) -> Params:
     """Read and check `params.yaml`.
 
@@ -181,7 +190,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
             type or out of range; the message lists all of them.
     """
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml12Loader)
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path} is missing in {Path.cwd()}: run this from the root of the repository"

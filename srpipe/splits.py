@@ -99,6 +99,17 @@ def subset(split: pd.DataFrame, name: str) -> pd.DataFrame:
     return split[split["subset"] == name]
 
 
+def sample_images(part: pd.DataFrame, count: int, seed: int) -> list[str]:
+    """Return at most `count` images of a subset, of as many patients as can be, sorted by name."""
+    order = {
+        patient: place
+        for place, patient in enumerate(_shuffled(sorted(set(part["patient"])), seed))
+    }
+    nth = part.sort_values("image").groupby("patient").cumcount()
+    ranked = part.assign(nth=nth, place=part["patient"].map(order)).sort_values(["nth", "place"])
+    return sorted(ranked["image"][:count])
+
+
 def _listed_test_patients(table: pd.DataFrame) -> set[str]:
     unlisted = table["image"][table["list"] == ""]
     if len(unlisted):

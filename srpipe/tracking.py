@@ -7,17 +7,17 @@ needs to be kept in DVC's outputs. SRPIPE_MLFLOW=off switches tracking off.
 """
 
 import contextlib
-import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from srpipe import console, paths
-from srpipe.errors import SettingsError
+from srpipe.errors import SettingsError, TrackingError
+from srpipe.files import sha256
 
 if TYPE_CHECKING:
     from srpipe.models.generators import SRResNet
@@ -28,22 +28,39 @@ WEIGHTS_TAG = "srpipe.weights_sha256"
 
 @dataclass(frozen=True)
 class Run:
-    """An open MLflow run, or None inside when tracking is off."""
+    """An open MLflow run, or None inside when tracking is off.
+
+    A fault of MLflow while the run is open is told as a warning and does not stop the work: hours
+    of training are worth more than their record.
+    """
 
     run_id: str | None
 
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log settings under flat names."""
+        if self.run_id is None:
+            return
+        import mlflow
+
+        with _reported("the parameters"):
+            mlflow.log_params(_flat(values))
+
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers, at a step (the epoch) or as final values."""
-        if self.run_id is not None:
-            import mlflow
+        if self.run_id is None:
+            return
+        import mlflow
 
+        with _reported("metrics"):
             mlflow.log_metrics(dict(values), step=step)
 
     def files(self, files: Sequence[Path], folder: str) -> None:
         """Log files as artifacts below `folder`."""
-        if self.run_id is not None:
-            import mlflow
+        if self.run_id is None:
+            return
+        import mlflow
 
+        with _reported("files"):
             for file in files:
                 mlflow.log_artifact(str(file), folder)
 
@@ -52,23 +69,36 @@ class Run:
         if self.run_id is None:
             return
         import mlflow
-        import numpy as np
-        from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
 
-        image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
-        mlflow.pytorch.log_model(
-            model.cpu(),
-            name="generator",
-            signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
-            # A traced graph runs without this project and loads without running code from a file.
-            serialization_format="pt2",
-            # Sizes of 1 would be fixed in the graph; these stay free.
-            input_example=np.zeros((2, model.channels, 24, 32), np.float32),
-            # Given, because inferring them takes longer than a short training.
-            pip_requirements=[f"torch=={version('torch')}"],
-        )
-        mlflow.set_tag(WEIGHTS_TAG, sha256(weights))
+        with _reported("the model"):
+            import numpy as np
+            from mlflow.models import ModelSignature
+            from mlflow.types import Schema, TensorSpec
+
+            mlflow.set_tag(WEIGHTS_TAG, sha256(weights))
+            image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
+            mlflow.pytorch.log_model(
+                model.cpu(),
+                name="generator",
+                signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
+                # A traced graph runs without this project and loads without running code.
+                serialization_format="pt2",
+                # Sizes of 1 would be fixed in the graph; these stay free.
+                input_example=np.zeros((2, model.channels, 24, 32), np.float32),
+                # Given, because inferring them takes longer than a short training.
+                pip_requirements=[f"torch=={version('torch')}"],
+            )
+
+
+@contextlib.contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Turn a fault of MLflow into a warning."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError) as error:  # OSError: what its HTTP client lets through
+        console.warn(f"MLflow did not take {what}: {_first_line(error)}")
 
 
 @contextlib.contextmanager
@@ -79,21 +109,14 @@ def training_run(params: Mapping[str, Any], name: str) -> Iterator[Run]:
 
     Raises:
         SettingsError: SRPIPE_MLFLOW is neither "on" nor "off".
+        TrackingError: MLflow cannot be used.
     """
-    if not _switched_on():
-        yield Run(None)
-        return
-    _use_store()
-    import mlflow
-
     experiment = os.environ.get("DVC_EXP_NAME")
     tags = {"dvc.exp_name": experiment, "dvc.baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV")}
-    with mlflow.start_run(
-        run_name=experiment or name,
-        tags={key: value for key, value in tags.items() if value},
-    ) as run:
-        mlflow.log_params(_flat(params))
-        yield Run(run.info.run_id)
+    given = {key: value for key, value in tags.items() if value}
+    with _open_run(lambda: {"run_name": experiment or name, "tags": given}) as run:
+        run.params(params)
+        yield run
 
 
 @contextlib.contextmanager
@@ -102,32 +125,55 @@ def evaluation_run(weights: Path) -> Iterator[Run]:
 
     Raises:
         SettingsError: SRPIPE_MLFLOW is neither "on" nor "off".
+        TrackingError: MLflow cannot be used.
     """
+
+    def find() -> dict[str, Any]:
+        import mlflow
+
+        digest = sha256(weights)
+        found = mlflow.search_runs(
+            filter_string=f"tags.`{WEIGHTS_TAG}` = '{digest}'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+            output_format="list",
+        )
+        if found:
+            return {"run_id": found[0].info.run_id}
+        console.say("no MLflow run trained these weights here; their evaluation gets its own run")
+        return {"run_name": "evaluate", "tags": {WEIGHTS_TAG: digest}}
+
+    with _open_run(find) as run:
+        yield run
+
+
+@contextlib.contextmanager
+def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
+    """Start a run with the arguments that are computed once the store is known."""
     if not _switched_on():
         yield Run(None)
         return
-    _use_store()
     import mlflow
 
-    digest = sha256(weights)
-    found = mlflow.search_runs(
-        filter_string=f"tags.`{WEIGHTS_TAG}` = '{digest}'",
-        order_by=["attributes.start_time DESC"],
-        max_results=1,
-        output_format="list",
-    )
-    if not found:
-        console.say("no MLflow run trained these weights here; their evaluation gets its own run")
-    run_id = found[0].info.run_id if found else None
-    tags = None if found else {WEIGHTS_TAG: digest}
-    with mlflow.start_run(run_id=run_id, run_name=None if found else "evaluate", tags=tags) as run:
-        yield Run(run.info.run_id)
+    try:
+        _use_store()
+        run = Run(mlflow.start_run(**arguments()).info.run_id)
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise TrackingError(
+            f"MLflow at {mlflow.get_tracking_uri()} cannot be used: {_first_line(error)}. Start or "
+            "mend it, correct MLFLOW_TRACKING_URI, or set SRPIPE_MLFLOW=off to go without"
+        ) from error
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    finally:
+        with _reported("the end of the run"):
+            mlflow.end_run(status)
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _switched_on() -> bool:

@@ -19,7 +19,7 @@ def main() -> None:
     packed = open_packed(paths.PACKED)
     test = subset(read_split(paths.SPLIT), "test")
     rows = packed.rows(test["image"])
-    work = functools.partial(baseline_row, packed, params.baseline.back_projections)
+    work = functools.partial(baseline_row, paths.PACKED, params.baseline.back_projections)
     table = pd.DataFrame(console.parallel(work, rows, what="baseline"))
     metrics = {name: means(table, f"{name}_") for name in BASELINES}
     write_csv(paths.BASELINE_CSV, table)

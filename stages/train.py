@@ -8,7 +8,7 @@ from srpipe.files import rounded, write_csv, write_json
 from srpipe.models.content import load_content
 from srpipe.packed import open_packed
 from srpipe.settings import load_params
-from srpipe.splits import read_split, subset
+from srpipe.splits import read_split, sample_images, subset
 from srpipe.training.history import as_table, plot_losses, plot_validation, verdict
 from srpipe.training.loop import train
 
@@ -21,7 +21,9 @@ def main() -> None:
     packed = open_packed(paths.PACKED)
     split = read_split(paths.SPLIT)
     train_rows = packed.rows(subset(split, "train")["image"])
-    validation_rows = packed.rows(subset(split, "validation")["image"])
+    validation = sample_images(
+        subset(split, "validation"), settings.validation_images, settings.seed
+    )
     content = load_content(settings.content) if settings.uses_content else None
     device = environment.device_name()
     console.say(
@@ -32,7 +34,7 @@ def main() -> None:
         result = train(
             packed,
             train_rows,
-            validation_rows[: settings.validation_images],
+            packed.rows(validation),
             settings,
             content=content,
             device=device,

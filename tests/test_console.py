@@ -139,4 +139,4 @@ def test_under_dvc_a_fault_says_where_the_former_outputs_are(
 
     with pytest.raises(SystemExit):
         entry_point(main)()
-    assert ("dvc checkout" in capsys.readouterr().err) is told
+    assert ("dvc repro` with the former settings" in capsys.readouterr().err) is told

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from srpipe.errors import CheckpointError
 from srpipe.inference import super_resolve, to_channels, to_image_tensor
 from srpipe.models.generators import SwiftSRGAN
 from srpipe.resample import back_project, to_grey
@@ -92,3 +93,12 @@ def test_rounding_is_that_of_the_baseline() -> None:
     sr = super_resolve(Constant(features=4, blocks=1), LR)
     assert np.array_equal(sr, to_grey(np.full(LR.shape, 100.6 / 255, np.float32)))
     assert np.all(sr == 101)
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    """A diverged generator must not be scored as a black image."""
+    model = SwiftSRGAN(features=4, blocks=1)
+    with torch.no_grad():
+        model.final_conv.pointwise.bias.fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="no numbers"):
+        super_resolve(model, np.zeros((8, 8), np.uint8))

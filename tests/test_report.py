@@ -31,7 +31,7 @@ def model() -> SwiftSRGAN:
 @pytest.fixture(scope="module")
 def baseline(packed: Packed) -> pd.DataFrame:
     """Return the table of the baseline stage for all made images."""
-    return pd.DataFrame([baseline_row(packed, 3, row) for row in range(6)])
+    return pd.DataFrame([baseline_row(packed.folder, 3, row) for row in range(6)])
 
 
 @pytest.fixture(scope="module")

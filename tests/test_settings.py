@@ -1,6 +1,7 @@
 """`params.yaml` is taken as it stands or refused with every problem named."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         ("train.epochs", 10.0),
         ("train.epochs", True),
         ("train.seed", None),
-        ("train.learning_rate", "1e-4"),
+        ("train.learning_rate", "0.0001"),
         ("train.generator.bicubic_skip", 1),
         ("train.generator.bicubic_skip", "yes"),
         ("downsample.scale", "4"),
@@ -299,3 +300,12 @@ def test_a_file_that_is_no_text_is_told(tmp_path: Path, content: bytes | None) -
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(SettingsError, match="cannot be read"):
         load_params(path)
+
+
+@pytest.mark.parametrize(("text", "value"), [("5e-05", 5e-05), ("1.e-3", 1e-3), ("2E-4", 2e-4)])
+def test_numbers_as_dvc_writes_them(tmp_path: Path, text: str, value: float) -> None:
+    """`dvc exp run -S train.learning_rate=5e-5` writes 5e-05, which YAML 1.1 takes for text."""
+    given = (ROOT / paths.PARAMS).read_text()
+    written = re.sub(r"(?m)^(  learning_rate:) \S+", rf"\1 {text}", given)
+    (tmp_path / "params.yaml").write_text(written)
+    assert load_params(tmp_path / "params.yaml").train.learning_rate == value

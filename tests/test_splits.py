@@ -8,7 +8,7 @@ import pytest
 
 from srpipe.errors import DataError
 from srpipe.settings import Split
-from srpipe.splits import check_split, read_split, split_by_patient
+from srpipe.splits import check_split, read_split, sample_images, split_by_patient
 
 
 def manifest(patients: Sequence[int], lists: Sequence[str] | None = None) -> pd.DataFrame:
@@ -186,3 +186,14 @@ def test_a_damaged_split_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "split.csv").write_text(text)
     with pytest.raises(DataError, match="dvc repro --force split"):
         read_split(tmp_path / "split.csv")
+
+
+def test_a_sample_takes_different_patients_first() -> None:
+    """Four of ten images of three patients: every patient is there, the order is by name."""
+    part = pd.DataFrame({"image": [f"{i}.png" for i in range(10)], "patient": list("aaaaaaaabc")})
+    taken = sample_images(part, 4, seed=0)
+    assert taken == sorted(taken)
+    assert len(taken) == 4
+    assert {part["patient"][part["image"] == name].iloc[0] for name in taken} == set("abc")
+    assert sample_images(part, 99, seed=0) == sorted(part["image"])
+    assert sample_images(part.sample(frac=1, random_state=1), 4, seed=0) == taken

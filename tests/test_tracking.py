@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from srpipe import tracking
-from srpipe.errors import SettingsError, TrainingError
+from srpipe.errors import SettingsError, TrackingError, TrainingError
 from srpipe.models.generators import SwiftSRGAN
 
 pytestmark = [
@@ -275,3 +275,32 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert tracking.sha256(save(tmp_path / "abc", b"abc")) == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+
+
+def test_a_store_that_cannot_be_used_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message that names the store and the way out; the block does not run."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+    with (
+        pytest.raises(TrackingError, match="SRPIPE_MLFLOW=off"),
+        tracking.training_run(PARAMS, "swift_srgan"),
+    ):
+        pytest.fail("the work began")
+
+
+def test_a_fault_while_the_run_is_open_does_not_stop_the_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Losing the record is a warning; losing hours of training would be worse."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise MlflowException("the server is gone")
+
+    with tracking.training_run(PARAMS, "swift_srgan") as run:
+        monkeypatch.setattr(mlflow, "log_metrics", fail)
+        run.metrics({"loss": 1.0}, step=1)
+    assert "warning: MLflow did not take metrics: the server is gone" in capsys.readouterr().err

@@ -5,7 +5,6 @@ to see structure, shallow enough for 96-pixel training crops.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.error import URLError
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from srpipe import paths
 from srpipe.checkpoint import load
 from srpipe.errors import CheckpointError, DownloadError
+from srpipe.files import sha256
 from srpipe.models import efficientnet_lite0
 from srpipe.settings import Content
 
@@ -105,7 +105,7 @@ def _mobilenet_v2(weights_file: str | None) -> ContentFeatures:
     else:
         path = paths.from_user(weights_file)
         state = load(path)
-        used = f"file {Path(weights_file).name}"
+        used = f"file {path.name}, SHA-256 {sha256(path)}"
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError) as error:

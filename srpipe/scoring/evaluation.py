@@ -1,7 +1,9 @@
 """Scores of methods on images, and what they come to."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,7 +11,7 @@ import pandas as pd
 from srpipe.files import rounded
 from srpipe.inference import super_resolve
 from srpipe.models.generators import SRResNet
-from srpipe.packed import Packed
+from srpipe.packed import Packed, open_packed
 from srpipe.resample import GreyImage, back_project, bicubic
 from srpipe.scoring.intervals import bootstrap
 from srpipe.scoring.metrics import Reference, Scores, reference, score
@@ -35,8 +37,12 @@ def baseline_scores(against: Reference, back_projections: int) -> dict[str, floa
     }
 
 
-def baseline_row(packed: Packed, back_projections: int, row: int) -> dict[str, str | float]:
-    """Return image, patient and the scores of both baselines for a manifest row."""
+def baseline_row(folder: Path, back_projections: int, row: int) -> dict[str, str | float]:
+    """Return image, patient and the scores of both baselines for a row of a packed folder.
+
+    The folder is opened once a process, so that tasks for worker processes stay small.
+    """
+    packed = _opened(folder.absolute())
     against = reference(packed.hr(row), packed.lr(row))
     return {**_who(packed, row), **baseline_scores(against, back_projections)}
 
@@ -45,6 +51,11 @@ def model_row(model: SRResNet, packed: Packed, row: int, device: str) -> dict[st
     """Return image, patient and the generator's scores for a manifest row."""
     against = reference(packed.hr(row), packed.lr(row))
     return {**_who(packed, row), **asdict(score(super_resolve(model, against.lr, device), against))}
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(folder: Path) -> Packed:
+    return open_packed(folder)
 
 
 def _who(packed: Packed, row: int) -> dict[str, str]:

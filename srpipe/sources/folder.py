@@ -21,13 +21,20 @@ import pandas as pd
 from srpipe import console, settings
 from srpipe.errors import DataError, ImageError
 from srpipe.files import replacing_folder
-from srpipe.images import SUFFIXES, SixteenBit, read_grey
+from srpipe.images import SUFFIXES, SixteenBit, read_grey, read_size
 from srpipe.paths import from_user
-from srpipe.sources.manifest import Entry, checksum, parse_lists, some, write_source
+from srpipe.resample import MIN_LR_SIDE
+from srpipe.sources.manifest import (
+    Entry,
+    checksum,
+    open_source,
+    parse_lists,
+    some,
+    write_source,
+)
 
 TRAIN_VAL_LIST = "train_val_list.txt"
 TEST_LIST = "test_list.txt"
-MIN_LR_SIDE = 16  # LR pixels; below that no structure of a radiograph is left to restore
 _TOLD = 10
 
 
@@ -49,7 +56,8 @@ def fetch(folder: settings.Folder, raw_dir: Path, *, scale: int, sixteen_bit: Si
     images = _images(root)
     patients = _patients(root, images, folder)
     lists = _lists(root, images)
-    checked = _check_all(root, images, MIN_LR_SIDE * scale, sixteen_bit)
+    known = _known(raw_dir, root)
+    checked = _check_all(root, images, known, MIN_LR_SIDE * scale, sixteen_bit)
     entries = [
         Entry(image, patients[image], lists.get(image, ""), image, size, crc32)
         for image, (size, crc32) in zip(images, checked, strict=True)
@@ -66,7 +74,7 @@ def _images(root: Path) -> list[str]:
             f"the folder of your images {found}: {root}. Give the folder in datasets.folder.path "
             "of params.yaml (relative to the repository, or absolute)."
         )
-    files = _files(root)
+    files = list_files(root)
     images = sorted(name for name in files if name.lower().endswith(SUFFIXES))
     dicom = sum(name.lower().endswith((".dcm", ".dicom")) for name in files)
     note = f" {dicom} DICOM file(s) are there, which are not read yet." if dicom else ""
@@ -83,7 +91,13 @@ def _images(root: Path) -> list[str]:
     return images
 
 
-def _files(root: Path) -> list[str]:
+def list_files(root: Path) -> list[str]:
+    """Return the files below a folder as paths with "/", links followed, hidden ones left out.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+
     def refuse(error: OSError) -> None:
         raise DataError(f"{error.filename} cannot be listed: {error.strerror}.") from error
 
@@ -218,11 +232,16 @@ def _by_image(images: Sequence[str], by_name: Mapping[str, str], where: Path) ->
 
 
 def _check_all(
-    root: Path, images: Sequence[str], min_side: int, sixteen_bit: SixteenBit
+    root: Path,
+    images: Sequence[str],
+    known: Mapping[str, tuple[int, str]],
+    min_side: int,
+    sixteen_bit: SixteenBit,
 ) -> list[tuple[int, str]]:
-    """Return size and CRC-32 of every image, after decoding it whole."""
+    """Return size and CRC-32 of every image, after decoding those not yet known."""
     work = functools.partial(_check, root, min_side, sixteen_bit)
-    results = list(console.parallel(work, images, what="checking the images"))
+    items = [(image, known.get(image)) for image in images]
+    results = list(console.parallel(work, items, what="checking the images"))
     problems = [result for result in results if isinstance(result, str)]
     if problems:
         raise DataError(
@@ -232,11 +251,30 @@ def _check_all(
     return [result for result in results if not isinstance(result, str)]
 
 
-def _check(root: Path, min_side: int, sixteen_bit: SixteenBit, image: str) -> tuple[int, str] | str:
+def _known(raw_dir: Path, root: Path) -> dict[str, tuple[int, str]]:
+    """Return size and CRC-32 of the images of this folder that an earlier run decoded."""
+    try:
+        source = open_source(raw_dir)
+        entries = source.entries if source.root == root.resolve() else ()
+    except DataError:  # nothing there yet, or damaged: every image is decoded
+        return {}
+    return {entry.image: (entry.bytes, entry.crc32) for entry in entries}
+
+
+def _check(
+    root: Path,
+    min_side: int,
+    sixteen_bit: SixteenBit,
+    item: tuple[str, tuple[int, str] | None],
+) -> tuple[int, str] | str:
     """Return size and CRC-32, or what is wrong with the file."""
+    image, known = item
     try:
         data = (root / image).read_bytes()
-        height, width = read_grey(data, image, sixteen_bit).shape
+        found = len(data), checksum(data)
+        height, width = (
+            read_size(data) if found == known else read_grey(data, image, sixteen_bit).shape
+        )
     except OSError as error:
         return f"{image} cannot be read: {error.strerror}"
     except ImageError as error:
@@ -246,7 +284,7 @@ def _check(root: Path, min_side: int, sixteen_bit: SixteenBit, image: str) -> tu
             f"{image} is {width} x {height} pixels: allowed are sides of at least {min_side} "
             f"({MIN_LR_SIDE} times downsample.scale)"
         )
-    return len(data), checksum(data)
+    return found
 
 
 def _many(items: Sequence[str], what: str, where: Path) -> str:

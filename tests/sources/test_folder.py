@@ -9,7 +9,7 @@ import pytest
 
 from srpipe import settings
 from srpipe.errors import DataError
-from srpipe.images import encode_png
+from srpipe.images import Grey, SixteenBit, encode_png, write_png
 from srpipe.sources import folder
 from srpipe.sources.manifest import open_source
 
@@ -305,3 +305,40 @@ def test_a_name_that_is_not_utf8_is_refused(own: Path) -> None:
     except OSError:
         pytest.skip("this file system allows UTF-8 names only")
     assert "1 file name(s) are not UTF-8" in refused()
+
+
+def test_images_that_did_not_change_are_not_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second look reads the bytes only; a changed file, or one now too small, is still found."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "1")
+    images, raw = tmp_path / "images", tmp_path / "raw"
+    images.mkdir()
+    for name in ("a_1.png", "b_1.png"):
+        write_png(images / name, np.full((64, 80), 7, np.uint8))
+    settings_ = settings.Folder(
+        path=str(images),
+        patient_pattern="^(?P<patient>[^_]+)",
+        patient_table=None,
+        image_column="i",
+        patient_column="p",
+    )
+    folder.fetch(settings_, raw, scale=4, sixteen_bit="minmax")
+    before = (raw / "manifest.csv").read_bytes()
+
+    decoded: list[str] = []
+    real = folder.read_grey
+
+    def spy(data: bytes, name: str, sixteen_bit: SixteenBit) -> Grey:
+        decoded.append(name)
+        return real(data, name, sixteen_bit)
+
+    monkeypatch.setattr(folder, "read_grey", spy)
+    folder.fetch(settings_, raw, scale=4, sixteen_bit="minmax")
+    assert decoded == []
+    assert (raw / "manifest.csv").read_bytes() == before
+    with pytest.raises(DataError, match="80 x 64 pixels"):
+        folder.fetch(settings_, raw, scale=8, sixteen_bit="minmax")
+    write_png(images / "b_1.png", np.full((64, 80), 8, np.uint8))
+    folder.fetch(settings_, raw, scale=4, sixteen_bit="minmax")
+    assert decoded == ["b_1.png"]
