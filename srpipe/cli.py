@@ -42,6 +42,12 @@ examples:
 """
 
 
+ENVIRONMENT = """
+`srpipe COMMAND --help` says more. SRPIPE_DEVICE chooses the device (auto, cpu, cuda, cuda:1, mps).
+A fault is one message on stderr, with exit code 1; nothing half-written is left.
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a fault is one message on stderr and exit code 1."""
     options = _parser().parse_args(arguments)
@@ -51,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="srpipe", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="srpipe",
+        description=DESCRIPTION,
+        epilog=EXAMPLES + ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     evaluate = commands.add_parser(
