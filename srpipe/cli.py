@@ -27,7 +27,8 @@ bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border 
 
   psnr, ssim                whole image (SSIM: Wang 2004, 11x11 Gaussian, sigma 1.5)
   psnr_masked, ssim_masked  without burned-in markers (pixels that differ from their 15x15 median by
-                            more than 0.2, grown by 12 px) and without an 8-px border
+                            more than 0.2, grown by 12 px) and without an 8-px border; an image
+                            on which nothing would be left counts whole
   lr_psnr                   the SR image made small again, against the LR image
 
 Weights: a checkpoint of this project, or the plain Swift-SRGAN form (.pth.tar) that others publish.
