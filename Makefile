@@ -46,7 +46,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "Making the virtual environment $(VENV) (once; about 5 GB and a few minutes)"
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "error: $(PYTHON) cannot make a virtual environment. On Debian/Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Installing pinned packages"
+	@echo "Installing pinned packages (torch alone is 3 GB; nothing is printed meanwhile)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off \
 	  --constraint constraints.txt --editable '.[dev]'
 	@touch $@
