@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from srpipe.errors import OutputError
 from srpipe.files import replacing, replacing_folder, rounded, write_csv, write_json
+from tests.disk import tmpfs
 
 
 def names(folder: Path) -> list[str]:
@@ -39,17 +39,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a real file system of 64 KiB; skip where this user may not."""
     place = tmp_path / "disk"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
-    try:
+    with tmpfs(place, "64k"):
         yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_a_file_is_replaced_when_the_block_ends_well(tmp_path: Path) -> None:

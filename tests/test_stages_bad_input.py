@@ -1,8 +1,8 @@
 """What people do wrong ends in one clear message and exit code 1, and loses nothing."""
 
+import contextlib
 import hashlib
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,7 @@ from srpipe.checkpoint import build_generator, hyperparameters, save_generator
 from srpipe.images import encode_png
 from srpipe.settings import Generator
 from tests.conftest import MakeImage
+from tests.disk import tmpfs
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATOR = Generator(name="swift_srgan", channels=1, features=4, blocks=1, bicubic_skip=True)
@@ -357,20 +358,13 @@ def full_disk(workspace: Path) -> Iterator[Callable[[str], None]]:
 
     Skip where this user may not mount.
     """
-    mounted: list[Path] = []
+    mounted = contextlib.ExitStack()
 
     def fill(name: str) -> None:
         place = workspace / name
         content = place.rename(workspace / f"{name}.before")
         place.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            pytest.skip("there is no mount command")
-        if done.returncode:
-            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
-        mounted.append(place)
+        mounted.enter_context(tmpfs(place, "1m"))
         shutil.copytree(content, place, dirs_exist_ok=True)
         with (place / "filler").open("wb", buffering=0) as filler:
             try:
@@ -379,11 +373,8 @@ def full_disk(workspace: Path) -> Iterator[Callable[[str], None]]:
             except OSError:
                 pass
 
-    try:
+    with mounted:
         yield fill
-    finally:
-        for place in mounted:
-            subprocess.run(["umount", str(place)], check=True)
 
 
 @pytest.mark.parametrize(
