@@ -1,6 +1,7 @@
 """The command line, `srpipe`."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 
 from srpipe import console, environment
 from srpipe.errors import DataError
-from srpipe.files import rounded, write_json
+from srpipe.files import rounded, sha256, write_json
 
 DESCRIPTION = """\
 Super-resolution of chest radiographs.
@@ -30,10 +31,26 @@ bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border 
                             more than 0.2, grown by 12 px) and without an 8-px border; an image
                             on which nothing would be left counts whole
   lr_psnr                   the SR image made small again, against the LR image
+  content_distance          mean squared difference to HR of the features of EfficientNet-Lite0
+                            (ImageNet), in tiles of at most 512x512; lower is better. A generator
+                            trained with a content loss on this network, our default, is favoured
 
 Weights: a checkpoint of this project, or the plain Swift-SRGAN form (.pth.tar) that others publish.
 They are loaded without running any code from them. Grey images are repeated for a colour generator,
 and the mean of its channels is taken.
+"""
+INTERPOLATE = """\
+Mix two generators: weights (1 - alpha) * PIXEL + alpha * ADVERSARIAL (ESRGAN's network
+interpolation). It makes sense where the second was trained on from the first, as the adversarial
+epochs of our training do: 0 is the pixel epochs' fidelity, 1 the adversarial epochs' sharpness.
+
+The file is a checkpoint like any other; it records alpha and the SHA-256 of both parents.
+metrics/curve.csv of the evaluate stage says what lies between.
+"""
+INTERPOLATE_EXAMPLE = """\
+example:
+  srpipe interpolate --pixel models/pixel.pt --adversarial models/generator.pt --alpha 0.5 \\
+                     --out mixed.pt
 """
 EXAMPLES = """\
 examples:
@@ -52,8 +69,13 @@ A fault is one message on stderr, with exit code 1; nothing half-written is left
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a fault is one message on stderr and exit code 1."""
     options = _parser().parse_args(arguments)
-    command = {"evaluate": _evaluate, "show": _show, "export": _export}[options.command]
-    console.entry_point(lambda: command(options))()
+    commands = {
+        "evaluate": _evaluate,
+        "interpolate": _interpolate,
+        "show": _show,
+        "export": _export,
+    }
+    console.entry_point(lambda: commands[options.command](options))()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,6 +117,25 @@ def _parser() -> argparse.ArgumentParser:
         default="minmax",
         help="how 16-bit images become 8-bit: own range (default) or 0..65535",
     )
+    interpolate = commands.add_parser(
+        "interpolate",
+        help="mix the generators before and after the adversarial epochs",
+        description=INTERPOLATE,
+        epilog=INTERPOLATE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, what in (("pixel", "before"), ("adversarial", "after")):
+        interpolate.add_argument(
+            f"--{name}",
+            type=Path,
+            required=True,
+            metavar="FILE",
+            help=f"generator {what} the adversarial epochs",
+        )
+    interpolate.add_argument(
+        "--alpha", type=_share, required=True, metavar="A", help="share of the second, 0 to 1"
+    )
+    interpolate.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write")
     commands.add_parser(
         "show",
         help="print the results table of the last pipeline run",
@@ -117,6 +158,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"given {text!r}, allowed is a number from 0 to 1")
+    return value
+
+
 def _show(options: argparse.Namespace) -> None:
     from srpipe.report import results_table
 
@@ -130,10 +181,33 @@ def _export(options: argparse.Namespace) -> None:
     console.say(f"wrote {options.out}")
 
 
+def _interpolate(options: argparse.Namespace) -> None:
+    from srpipe.checkpoint import interpolate, load_generator, save_generator
+
+    pixel, adversarial = load_generator(options.pixel), load_generator(options.adversarial)
+    mixed = interpolate(pixel, adversarial, options.alpha)
+    save_generator(
+        options.out,
+        mixed.model,
+        architecture=mixed.architecture,
+        hyperparameters=mixed.hyperparameters,
+        training={
+            "interpolation": {
+                "alpha": options.alpha,
+                "pixel_sha256": sha256(options.pixel),
+                "adversarial_sha256": sha256(options.adversarial),
+            }
+        },
+        metrics={},
+    )
+    console.say(f"wrote {options.out}")
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     # torch takes seconds to load: not before the arguments are known to be right.
     from srpipe.checkpoint import load_generator
     from srpipe.scoring.evaluation import BASELINES, text_table
+    from srpipe.scoring.metrics import Scores
 
     loaded = load_generator(options.weights)
     device = environment.device_name()
@@ -156,10 +230,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(
         text_table(
             {
-                label: {
-                    key: mean[prefix + key]
-                    for key in ("psnr", "psnr_masked", "ssim", "ssim_masked", "lr_psnr")
-                }
+                label: {name: mean[prefix + name] for name in Scores.names()}
                 for label, prefix in reversed(prefixes.items())
             }
         )

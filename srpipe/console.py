@@ -47,7 +47,9 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
             code, message = 130, "stopped; nothing half-written was left"
         # After the except blocks: the failed frames are gone, and with them an open progress bar,
         # on whose line the message would stand.
-        print(message + _former_outputs(), file=sys.stderr)
+        # One of several training processes on a machine speaks for all: they read the same files.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(message + _former_outputs(), file=sys.stderr)
         sys.exit(code)
 
     return run
@@ -63,11 +65,18 @@ def _former_outputs() -> str:
     )
 
 
-def bar(total: int | None, *, what: str, unit: str) -> "tqdm[Any]":
-    """Return a progress bar on stderr; where stderr is no terminal it prints rarely."""
+def bar(
+    total: int | None, *, what: str, unit: str, done: int = 0, shown: bool = True
+) -> "tqdm[Any]":
+    """Return a progress bar on stderr; where stderr is no terminal it prints rarely.
+
+    `done` items were done before; a bar that is not shown counts in silence.
+    """
     quiet = not sys.stderr.isatty()
     return tqdm(
         total=total,
+        initial=done,
+        disable=not shown,
         desc=what,
         unit=unit,
         dynamic_ncols=not quiet,

@@ -3,8 +3,11 @@
 LR crops are cut from the LR of the whole image, so that they have no borders of their own.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +17,22 @@ from torch import Tensor
 from srpipe.errors import DataError
 from srpipe.packed import Packed
 
+# Batches made ahead by each thread.
+AHEAD = 4
+
+
+class Batch(NamedTuple):
+    """Crops as they lie in the files: `uint8 (N, 1, side, side)`, `side` of LR is crop/scale."""
+
+    lr: Tensor
+    hr: Tensor
+
 
 @dataclass(frozen=True)
 class CropPlan:
     """What an epoch draws: `crops_per_image` crops of each image, in batches.
 
-    `crop` is the side in HR pixels, a multiple of the scale. The same seed and epoch give the same
-    crops, whatever was drawn before.
+    `crop` is the side in HR pixels, a multiple of the scale.
     """
 
     crop: int
@@ -29,13 +41,13 @@ class CropPlan:
     seed: int
 
 
-def check_sizes(packed: Packed, rows: list[int], crop: int) -> None:
+def check_sizes(packed: Packed, rows: Sequence[int], crop: int) -> None:
     """Refuse images that are smaller than a crop.
 
     Raises:
         DataError: an image is too small.
     """
-    sizes = packed.manifest.iloc[rows]
+    sizes = packed.manifest.iloc[list(rows)]
     small = sizes[sizes[["height", "width"]].min(axis=1) < crop]
     if len(small):
         first = small.iloc[0]
@@ -62,38 +74,91 @@ def batches_per_epoch(images: int, plan: CropPlan) -> int:
 
 
 def epoch_batches(
-    packed: Packed, rows: list[int], plan: CropPlan, epoch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield `(lr, hr)`: float32 `(N, 1, crop/scale, crop/scale)` and `(N, 1, crop, crop)`, [0, 1].
+    packed: Packed,
+    rows: Sequence[int],
+    plan: CropPlan,
+    epoch: int,
+    *,
+    first_step: int = 0,
+    part: int = 0,
+    parts: int = 1,
+    threads: int = 1,
+    pinned: bool = False,
+) -> Generator[Batch]:
+    """Yield the epoch's batches in order, made by threads ahead of their use.
 
-    Every crop is flipped and turned at random (the eight symmetries of the square).
+    Every crop is flipped and turned at random (the eight symmetries of the square). What a step
+    draws depends on the plan's seed, the epoch and the step alone: a resumed epoch goes on with the
+    same crops, and the parts of several processes make up the batch that one process would see.
+
+    Args:
+        packed: the images.
+        rows: manifest rows to draw from.
+        plan: what to draw.
+        epoch: number of the epoch.
+        first_step: steps of this epoch that are done already.
+        part: which part of each batch to yield, of `parts` equal ones.
+        parts: number of parts, a divisor of the batch size.
+        threads: threads that make batches.
+        pinned: put them in page-locked memory, from where a GPU fetches them while it computes.
     """
-    rng = np.random.default_rng([plan.seed, epoch])
-    order = rng.permutation(np.repeat(rows, plan.crops_per_image))
-    for index in range(batches_per_epoch(len(rows), plan)):
-        chosen = order[index * plan.batch_size : (index + 1) * plan.batch_size]
-        pairs = [_crop(packed, int(row), plan.crop, rng) for row in chosen]
-        yield _stack([lr for lr, _ in pairs]), _stack([hr for _, hr in pairs])
+    order = np.random.default_rng([plan.seed, epoch]).permutation(
+        np.repeat(rows, plan.crops_per_image)
+    )
+
+    def make(step: int) -> Batch:
+        chosen = order[step * plan.batch_size : (step + 1) * plan.batch_size]
+        draws = np.random.default_rng([plan.seed, epoch, step]).random((plan.batch_size, 4))
+        return read_crops(packed, chosen[part::parts], draws[part::parts], plan.crop, pinned)
+
+    steps = range(first_step, batches_per_epoch(len(rows), plan))
+    with ThreadPoolExecutor(threads, thread_name_prefix="crops") as pool:
+        under_way: deque[Future[Batch]] = deque()
+        try:
+            for step in steps:
+                under_way.append(pool.submit(make, step))
+                if len(under_way) > threads * AHEAD:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
-def _crop(
-    packed: Packed, row: int, crop: int, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    scale = packed.scale
-    lr, hr = packed.lr(row), packed.hr(row)
-    side = crop // scale
-    top = int(rng.integers(lr.shape[0] - side + 1))
-    left = int(rng.integers(lr.shape[1] - side + 1))
-    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    lr = lr[top : top + side, left : left + side]
-    hr = hr[top * scale : top * scale + crop, left * scale : left * scale + crop]
-    return _turn(lr, turns, flip), _turn(hr, turns, flip)
+def read_crops(
+    packed: Packed,
+    rows: npt.NDArray[np.integer],
+    draws: npt.NDArray[np.float64],
+    crop: int,
+    pinned: bool = False,
+) -> Batch:
+    """Cut one crop of each row, at the place and in the symmetry that its draws say.
+
+    Args:
+        packed: the images.
+        rows: N manifest rows.
+        draws: `(N, 4)` in [0, 1): top, left, quarter turns, flip.
+        crop: side in HR pixels.
+        pinned: put the result in page-locked memory.
+    """
+    scale, side = packed.scale, crop // packed.scale
+    count = len(rows)
+    lr = torch.empty((count, 1, side, side), dtype=torch.uint8, pin_memory=pinned)
+    hr = torch.empty((count, 1, crop, crop), dtype=torch.uint8, pin_memory=pinned)
+    lr_out, hr_out = lr.numpy(), hr.numpy()
+    for index, (row, (top, left, turn, flip)) in enumerate(zip(rows, draws, strict=True)):
+        lr_image, hr_image = packed.lr(int(row)), packed.hr(int(row))
+        height, width = lr_image.shape
+        y, x = int(top * (height - side + 1)), int(left * (width - side + 1))
+        symmetry = int(turn * 4), flip < 0.5
+        # Straight into the batch: one copy, and turning costs nothing more.
+        lr_out[index, 0] = _turn(lr_image[y : y + side, x : x + side], *symmetry)
+        y, x = y * scale, x * scale
+        hr_out[index, 0] = _turn(hr_image[y : y + crop, x : x + crop], *symmetry)
+    return Batch(lr, hr)
 
 
 def _turn(image: npt.NDArray[np.uint8], turns: int, flip: bool) -> npt.NDArray[np.uint8]:
     image = np.rot90(image, turns)
     return image[:, ::-1] if flip else image
-
-
-def _stack(images: list[npt.NDArray[np.uint8]]) -> Tensor:
-    return torch.from_numpy(np.stack(images)).unsqueeze(1).float().div_(255)

@@ -3,10 +3,15 @@
 Hardware is no parameter: it comes from the environment, so that another machine does not make DVC
 train again.
 
-    SRPIPE_DEVICE   auto (default), cpu, cuda, cuda:1, mps
-    SRPIPE_WORKERS  processes for image work; default: the CPUs this process may use
+    SRPIPE_DEVICE              auto (default), cpu, cuda, cuda:1, mps
+    SRPIPE_WORKERS             processes for image work, threads for cutting crops; default: the
+                               CPUs this process may use
+    SRPIPE_PROCESSES           training processes on this machine; default: one a GPU, or one
+    SRPIPE_COMPILE             off (default), on, or cudagraphs: torch.compile of the generator
+    SRPIPE_CHECKPOINT_SECONDS  how often training saves what it needs to go on; default 60
 """
 
+import math
 import os
 
 from srpipe.errors import SettingsError
@@ -18,13 +23,67 @@ def workers() -> int:
     Raises:
         SettingsError: SRPIPE_WORKERS is not a whole number of at least 1.
     """
-    given = os.environ.get("SRPIPE_WORKERS")
+    return _count("SRPIPE_WORKERS", available_cpus(), "to use every CPU")
+
+
+def processes(device: str) -> int:
+    """Return the number of training processes on this machine (>= 1).
+
+    Raises:
+        SettingsError: SRPIPE_PROCESSES is no whole number of at least 1, or there are fewer GPUs.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if device == "cuda" else 1
+    count = _count("SRPIPE_PROCESSES", gpus, "for one a GPU, or one on the CPU")
+    if device.startswith("cuda") and count > gpus:
+        raise SettingsError(
+            f"SRPIPE_PROCESSES is {count}, but {device} has {gpus} GPU(s): lower it, or unset it "
+            "for one a GPU"
+        )
+    return count
+
+
+def compile_mode() -> str | None:
+    """Return the mode for torch.compile, None for off.
+
+    Raises:
+        SettingsError: SRPIPE_COMPILE is another word.
+    """
+    modes = {"off": None, "on": "default", "cudagraphs": "reduce-overhead"}
+    given = os.environ.get("SRPIPE_COMPILE", "off")
+    if given not in modes:
+        raise SettingsError(f"SRPIPE_COMPILE is {given!r}: allowed are {', '.join(modes)}")
+    return modes[given]
+
+
+def checkpoint_seconds() -> float:
+    """Return the seconds between two saves of the training state (>= 0; 0 is every step).
+
+    Raises:
+        SettingsError: SRPIPE_CHECKPOINT_SECONDS is no number of at least 0.
+    """
+    given = os.environ.get("SRPIPE_CHECKPOINT_SECONDS", "60")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SettingsError(
+            f"SRPIPE_CHECKPOINT_SECONDS is {given!r}: allowed is a number of at least 0 (0: save "
+            "after every step). Correct it or unset it for 60."
+        )
+    return seconds
+
+
+def _count(name: str, default: int, unset: str) -> int:
+    given = os.environ.get(name)
     if given is None:
-        return available_cpus()
+        return default
     if not (given.isascii() and given.isdigit()) or int(given) < 1:
         raise SettingsError(
-            f"SRPIPE_WORKERS is {given!r}: allowed is a whole number of at least 1. "
-            "Correct it or unset it to use every CPU."
+            f"{name} is {given!r}: allowed is a whole number of at least 1. "
+            f"Correct it or unset it {unset}."
         )
     return int(given)
 

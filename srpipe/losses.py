@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from srpipe.settings import Loss
 
+ADVERSARIAL_FORMS = ("bce", "hinge", "relativistic")
+
 
 @dataclass(frozen=True)
 class GeneratorLoss:
@@ -26,11 +28,19 @@ class GeneratorLoss:
 
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """The discriminator's loss and its mean probability of "HR" for HR and for SR crops."""
+    """The discriminator's loss, `total`, and what its verdicts were: scalars, detached.
+
+    A score is the mean probability of "HR", an accuracy the fraction of verdicts that are right,
+    both in [0, 1], over HR (`real`) and over SR crops (`fake`). A network that judges pixels gives
+    a verdict a pixel. In the relativistic form, verdicts are on the relative logits: where 0 lies
+    among the absolute ones means nothing there.
+    """
 
     total: Tensor
     real_score: Tensor
     fake_score: Tensor
+    real_accuracy: Tensor
+    fake_accuracy: Tensor
 
 
 def image_loss(kind: str, sr: Tensor, hr: Tensor) -> Tensor:
@@ -44,9 +54,33 @@ def image_loss(kind: str, sr: Tensor, hr: Tensor) -> Tensor:
     return F.mse_loss(sr, hr) if kind == "mse" else F.l1_loss(sr, hr)
 
 
-def adversarial_loss(fake_logits: Tensor) -> Tensor:
-    """Return the non-saturating loss -log D(SR) (I. Goodfellow et al., NeurIPS 2014)."""
-    return F.binary_cross_entropy_with_logits(fake_logits, torch.ones_like(fake_logits))
+def adversarial_loss(form: str, fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
+    """Return the generator's side of the game between the networks.
+
+    bce: -log D(SR), which does not saturate (I. Goodfellow et al., NeurIPS 2014).
+    hinge: -D(SR), the logit itself (J. Lim and J. Ye, 2017; T. Miyato et al., ICLR 2018).
+    relativistic: the mean of -log D(SR - mean HR) and -log(1 - D(HR - mean SR)) (relativistic
+    average: A. Jolicoeur-Martineau, ICLR 2019; as in ESRGAN). Means are taken over batch and
+    pixels; with several processes, over this process's part of the batch.
+
+    Args:
+        form: "bce", "hinge" or "relativistic".
+        fake_logits: of SR, any shape, with gradient.
+        real_logits: of HR, of the same shape, without gradient; for the relativistic form alone.
+
+    Raises:
+        ValueError: the form is another, or the relativistic form has no logits of HR.
+    """
+    _require_form(form)
+    fake = fake_logits.float()
+    if form == "bce":
+        return _cross_entropy(fake, 1)
+    if form == "hinge":
+        return -fake.mean()
+    if real_logits is None:
+        raise ValueError("the relativistic form compares: the logits of HR must be given")
+    real, fake = _relative(real_logits.float(), fake)
+    return (_cross_entropy(fake, 1) + _cross_entropy(real, 0)) / 2
 
 
 def content_loss(features: nn.Module, sr: Tensor, hr: Tensor) -> Tensor:
@@ -80,8 +114,12 @@ def generator_loss(
         sr: the generator's output, with gradient.
         hr: the ground truth, of the same shape.
         weights: the weight of each term; 0 switches a term off.
-        discriminator: frozen for this step by the caller, or None in the pixel stage.
+        discriminator: frozen for this step by the caller, or None in the pixel stage. The
+            relativistic form lets it judge `hr` too, without gradient.
         content: the feature network; needed when its weight is not 0 in the adversarial stage.
+
+    Raises:
+        ValueError: the feature network is needed and was not given.
     """
     image = image_loss(weights.image, sr, hr)
     total = image
@@ -90,7 +128,7 @@ def generator_loss(
         variation = total_variation_loss(sr)
         total = total + weights.total_variation * variation
     if discriminator is not None and weights.adversarial:
-        adversarial = adversarial_loss(discriminator(sr))
+        adversarial = _adversarial(weights.adversarial_form, discriminator, sr, hr)
         total = total + weights.adversarial * adversarial
     if discriminator is not None and weights.content:
         if content is None:
@@ -100,12 +138,57 @@ def generator_loss(
     return GeneratorLoss(total, image, adversarial, perceived, variation)
 
 
-def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> DiscriminatorLoss:
-    """Return the binary cross-entropy of both sides; `fake_logits` are those of *detached* SR."""
-    real = F.binary_cross_entropy_with_logits(real_logits, torch.ones_like(real_logits))
-    fake = F.binary_cross_entropy_with_logits(fake_logits, torch.zeros_like(fake_logits))
+def discriminator_loss(form: str, real_logits: Tensor, fake_logits: Tensor) -> DiscriminatorLoss:
+    """Return the discriminator's side of the game: the mean of its loss on HR and that on SR.
+
+    bce: the cross-entropy. hinge: how far logits are from 1 for HR, from -1 for SR, and 0 beyond;
+    published as a sum, halved here so that all forms are means and rate one learning rate alike.
+    relativistic: the cross-entropy of each logit less the mean of the other side's. Sources, and
+    what a mean is taken over: `adversarial_loss`.
+
+    Args:
+        form: "bce", "hinge" or "relativistic".
+        real_logits: of HR, any shape, with gradient.
+        fake_logits: of *detached* SR, of the same shape, with gradient.
+
+    Raises:
+        ValueError: the form is another.
+    """
+    _require_form(form)
+    real, fake = real_logits.float(), fake_logits.float()
+    if form == "relativistic":
+        real, fake = _relative(real, fake)
+    if form == "hinge":
+        total = (F.relu(1 - real).mean() + F.relu(1 + fake).mean()) / 2
+    else:
+        total = (_cross_entropy(real, 1) + _cross_entropy(fake, 0)) / 2
+    real, fake = real.detach(), fake.detach()
     return DiscriminatorLoss(
-        (real + fake) / 2,
-        real_logits.detach().sigmoid().mean(),
-        fake_logits.detach().sigmoid().mean(),
+        total,
+        real.sigmoid().mean(),
+        fake.sigmoid().mean(),
+        (real > 0).float().mean(),
+        (fake < 0).float().mean(),
     )
+
+
+def _adversarial(form: str, discriminator: nn.Module, sr: Tensor, hr: Tensor) -> Tensor:
+    real_logits = None
+    if form == "relativistic":
+        with torch.no_grad():
+            real_logits = discriminator(hr)
+    return adversarial_loss(form, discriminator(sr), real_logits)
+
+
+def _relative(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each side's logits less the mean of the other's."""
+    return real - fake.mean(), fake - real.mean()
+
+
+def _cross_entropy(logits: Tensor, target: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+def _require_form(form: str) -> None:
+    if form not in ADVERSARIAL_FORMS:
+        raise ValueError(f"adversarial form {form!r}: must be one of {ADVERSARIAL_FORMS}")

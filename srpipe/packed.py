@@ -5,6 +5,7 @@ decoding anything. `hr.bin` and `lr.bin` hold the images one after another, `uin
 image's place in `lr.bin` is its place in `hr.bin` divided by scale squared.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,28 +52,38 @@ def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFram
     rows = []
     with replacing_folder(folder) as temporary:
         offset = 0
+        digests = hashlib.sha256(), hashlib.sha256()
         with (temporary / HR).open("wb") as hr_file, (temporary / LR).open("wb") as lr_file:
             for pair in pairs:
                 height, width = pair.hr.shape
                 rows.append((pair.image, pair.patient, pair.listed, height, width, offset))
-                hr_file.write(np.ascontiguousarray(pair.hr).data)
-                lr_file.write(np.ascontiguousarray(pair.lr).data)
+                for image, file, digest in zip(
+                    (pair.hr, pair.lr), (hr_file, lr_file), digests, strict=True
+                ):
+                    stored = np.ascontiguousarray(image).data
+                    file.write(stored)
+                    digest.update(stored)
                 offset += height * width
         if not rows:
             raise DataError("there is no image to pack: run the download stage first")
         manifest = pd.DataFrame(rows, columns=COLUMNS)
         manifest.to_csv(temporary / MANIFEST, index=False, lineterminator="\n")
-        (temporary / INFO).write_text(json.dumps({"scale": scale}) + "\n", encoding="utf-8")
+        info = {"scale": scale, "hr": digests[0].hexdigest(), "lr": digests[1].hexdigest()}
+        (temporary / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
     return manifest
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Read access to a packed folder by row of its manifest; images are views, nothing is read."""
+    """Read access to a packed folder by row of its manifest; images are views, nothing is read.
+
+    `digests` are the SHA-256 of the HR and the LR file, as they were written.
+    """
 
     folder: Path
     manifest: pd.DataFrame
     scale: int
+    digests: tuple[str, str]
 
     def hr(self, row: int) -> GreyImage:
         """Return the HR image of a manifest row: read-only `uint8 (H, W)`."""
@@ -124,7 +135,8 @@ def open_packed(folder: Path) -> Packed:
     """
     try:
         manifest = read_manifest(folder)
-        scale = int(json.loads((folder / INFO).read_text(encoding="utf-8"))["scale"])
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        scale, digests = int(info["scale"]), (str(info["hr"]), str(info["lr"]))
         sizes = [(folder / name).stat().st_size for name in (HR, LR)]
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing: run the downsample stage first") from error
@@ -136,7 +148,7 @@ def open_packed(folder: Path) -> Packed:
             f"{folder} is damaged: {HR} and {LR} have {sizes} bytes, the manifest says "
             f"{[pixels, pixels // scale**2]}. {_AGAIN}"
         )
-    return Packed(folder, manifest, scale)
+    return Packed(folder, manifest, scale, digests)
 
 
 def read_manifest(folder: Path) -> pd.DataFrame:

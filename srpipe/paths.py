@@ -14,6 +14,8 @@ RAW = Path("data/raw")
 PACKED = Path("data/packed")
 SPLIT = Path("data/split.csv")
 
+# After the pixel epochs, and after all.
+PIXEL = Path("models/pixel.pt")
 GENERATOR = Path("models/generator.pt")
 
 BASELINE_JSON = Path("metrics/baseline.json")
@@ -24,6 +26,7 @@ TRAIN_PLOTS = Path("metrics/train")
 EVALUATE_JSON = Path("metrics/evaluate.json")
 EVALUATE_CSV = Path("metrics/evaluate.csv")
 EVALUATE_PLOTS = Path("metrics/evaluate")
+CURVE_CSV = Path("metrics/curve.csv")
 
 
 def raw(name: str) -> Path:
@@ -34,6 +37,11 @@ def raw(name: str) -> Path:
 def project_root() -> Path:
     """Return the repository's root: `$DVC_ROOT` inside a DVC stage, else the working directory."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def interrupted() -> Path:
+    """Return the folder of what interrupted trainings need to go on; no output of DVC."""
+    return project_root() / ".ckpt"
 
 
 def from_user(path: str) -> Path:

@@ -1,4 +1,4 @@
-"""What people look at after an evaluation: the table of means, and the comparison panels."""
+"""What people look at after an evaluation: the table of means, and the pictures."""
 
 import json
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from srpipe.inference import super_resolve
 from srpipe.models.generators import SRResNet
 from srpipe.packed import Packed
 from srpipe.resample import bicubic
+from srpipe.scoring.curve import Curve, draw_curve
 from srpipe.scoring.evaluation import BASELINES, text_table
 from srpipe.scoring.metrics import Scores, reference, score
 from srpipe.scoring.panels import comparison_panel
@@ -45,31 +46,52 @@ def read_baseline(path: Path, scores: pd.DataFrame) -> pd.DataFrame:
     return scores.merge(baseline.drop(columns="patient"), on="image", validate="1:1")
 
 
-def draw_panels(
-    folder: Path, table: pd.DataFrame, packed: Packed, model: SRResNet, device: str
+def draw_pictures(
+    folder: Path,
+    table: pd.DataFrame,
+    packed: Packed,
+    models: Mapping[str, SRResNet],
+    device: str,
+    curve: Curve | None,
 ) -> list[Path]:
-    """Draw the images on which the model is worst, median and best, as PNGs in `folder`.
+    """Draw panels and, where there is one, the perception-distortion curve, as PNGs in `folder`.
+
+    Args:
+        folder: nothing else will be in it.
+        table: a row a test image, with the scores of the last model.
+        packed: the images.
+        models: generators on `device` by the names they have in the panels. The panels are of the
+            images on which the last one is worst, median and best.
+        device: torch device name.
+        curve: the curve, or None.
+
+    Returns:
+        The files.
 
     Raises:
         OutputError: the folder cannot be written; what was in it is kept.
     """
     ranked = table.sort_values([RANKED_BY, "image"])["image"].tolist()
     chosen = {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}
+    names = [f"{place}.png" for place in chosen]
     with replacing_folder(folder) as temporary:
         for place, image in chosen.items():
             (row,) = packed.rows([image])
             against = reference(packed.hr(row), packed.lr(row))
-            interpolated = bicubic(against.lr, against.scale)
-            sr = super_resolve(model, against.lr, device)
+            images = {"bicubic": bicubic(against.lr, against.scale)}
+            for name, model in models.items():
+                images[name] = super_resolve(model, against.lr, device)
             comparison_panel(
                 temporary / f"{place}.png",
                 f"{place} of {len(table)} test images by masked PSNR: {image}",
                 against,
-                interpolated,
-                sr,
-                {"bicubic": score(interpolated, against), "SR": score(sr, against)},
+                images,
+                {name: score(sr, against) for name, sr in images.items()},
             )
-    return [folder / f"{place}.png" for place in chosen]
+        if curve is not None:
+            draw_curve(temporary / "curve.png", curve)
+            names.append("curve.png")
+    return [folder / name for name in names]
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -101,6 +101,7 @@ class Generator(Section):
 
 
 class Discriminator(Section):
+    name: Literal["swift", "unet"]
     features: Annotated[int, Field(ge=4)]
     learning_rate: Rate
 
@@ -118,6 +119,7 @@ class Content(Section):
 
 class Loss(Section):
     image: Literal["mse", "l1"]
+    adversarial_form: Literal["bce", "hinge", "relativistic"]
     adversarial: Weight
     content: Weight
     total_variation: Weight
@@ -132,7 +134,14 @@ class Train(Section):
     crops_per_image: Positive
     learning_rate: Rate
     adversarial_learning_rate: Rate
-    precision: Literal["fp32", "bf16"]
+    schedule: Literal["cosine", "constant"]
+    adversarial_schedule: Literal["cosine", "constant"]
+    final_rate: Annotated[float, Field(gt=0, le=1)]
+    warmup_steps: Count
+    weight_decay: Weight
+    gradient_clip: Weight
+    ema: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["auto", "fp32", "bf16"]
     validation_images: Positive
     generator: Generator
     discriminator: Discriminator
@@ -159,6 +168,8 @@ class Train(Section):
 class Evaluate(Section):
     bootstrap_samples: Annotated[int, Field(ge=100)]
     seed: Seed
+    curve_points: Annotated[int, Field(ge=2)] | Literal[0]
+    curve_images: Positive
 
 
 class Params(Section):

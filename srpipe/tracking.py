@@ -1,7 +1,8 @@
 """Runs as MLflow shows them: `mlflow ui` in the root of the repository.
 
 The store is `mlflow.db` and `mlartifacts/` in the repository the user cloned (also from a temporary
-DVC workspace), unless MLFLOW_TRACKING_URI names a server. Each training run is an MLflow run;
+DVC workspace), unless MLFLOW_TRACKING_URI names a server. Each training run is an MLflow run, which
+an interrupted training goes on with, found by its fingerprint, without telling an epoch twice;
 evaluation goes on with the run that made the weights, found by their SHA-256, so that no run id
 needs to be kept in DVC's outputs. SRPIPE_MLFLOW=off switches tracking off.
 """
@@ -10,20 +11,23 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock
+
 from srpipe import console, paths
 from srpipe.errors import SettingsError, TrackingError
-from srpipe.files import sha256
+from srpipe.files import replacing, sha256
 
 if TYPE_CHECKING:
     from srpipe.models.generators import SRResNet
 
 EXPERIMENT = "srpipe"
 WEIGHTS_TAG = "srpipe.weights_sha256"
+TRAINING_TAG = "srpipe.training"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,10 @@ class Run:
     """
 
     run_id: str | None
+    # Steps of each metric that the run has from before an interruption.
+    told: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    # SHA-256 of the weights that the run has, likewise.
+    weights: str | None = None
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log settings under flat names."""
@@ -44,6 +52,22 @@ class Run:
 
         with _reported("the parameters"):
             mlflow.log_params(_flat(values))
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags, which, unlike parameters, may change when a run goes on."""
+        if self.run_id is None:
+            return
+        import mlflow
+
+        with _reported("the tags"):
+            mlflow.set_tags(_flat(values))
+
+    def epoch(self, values: Mapping[str, float], epoch: int) -> None:
+        """Log an epoch's numbers, but those that the run has already."""
+        self.metrics(
+            {name: value for name, value in values.items() if epoch not in self.told.get(name, ())},
+            step=epoch,
+        )
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers, at a step (the epoch) or as final values."""
@@ -68,6 +92,9 @@ class Run:
         """Log the generator as an MLflow model for any image size; mark the run by its weights."""
         if self.run_id is None:
             return
+        digest = sha256(weights)
+        if self.weights == digest:
+            return
         import mlflow
 
         with _reported("the model"):
@@ -75,7 +102,6 @@ class Run:
             from mlflow.models import ModelSignature
             from mlflow.types import Schema, TensorSpec
 
-            mlflow.set_tag(WEIGHTS_TAG, sha256(weights))
             image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
             mlflow.pytorch.log_model(
                 model.cpu(),
@@ -88,6 +114,8 @@ class Run:
                 # Given, because inferring them takes longer than a short training.
                 pip_requirements=[f"torch=={version('torch')}"],
             )
+        # Last: an interrupted training that goes on tells the model again unless this is there.
+        self.tags({WEIGHTS_TAG: digest})
 
 
 @contextlib.contextmanager
@@ -102,20 +130,41 @@ def _reported(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def training_run(params: Mapping[str, Any], name: str) -> Iterator[Run]:
-    """Open a new run with all parameters, named after the DVC experiment or else `name`.
+def training_run(
+    params: Mapping[str, Any], name: str, fingerprint: str, *, resumed: bool
+) -> Iterator[Run]:
+    """Open a run with all parameters, named after the DVC experiment or else `name`.
 
-    The run is marked failed when the block raises.
+    A training that was interrupted goes on with its run, the newest with its fingerprint. The run
+    is marked failed when the block raises.
+
+    Args:
+        params: all settings.
+        name: of the run outside of DVC experiments.
+        fingerprint: of the training.
+        resumed: whether the training goes on from a saved state; if not, a finished run with its
+            fingerprint is another one.
 
     Raises:
         SettingsError: SRPIPE_MLFLOW is neither "on" nor "off".
         TrackingError: MLflow cannot be used.
     """
     experiment = os.environ.get("DVC_EXP_NAME")
-    tags = {"dvc.exp_name": experiment, "dvc.baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV")}
+    tags = {
+        TRAINING_TAG: fingerprint,
+        "dvc.exp_name": experiment,
+        "dvc.baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV"),
+    }
     given = {key: value for key, value in tags.items() if value}
-    with _open_run(lambda: {"run_name": experiment or name, "tags": given}) as run:
+
+    def find() -> dict[str, Any]:
+        unfinished = "" if resumed else " AND attributes.status != 'FINISHED'"
+        found = _newest(f"tags.`{TRAINING_TAG}` = '{fingerprint}'{unfinished}")
+        return {"run_id": found} if found else {"run_name": experiment or name, "tags": given}
+
+    with _open_run(find) as run:
         run.params(params)
+        run.tags(given)
         yield run
 
 
@@ -129,17 +178,10 @@ def evaluation_run(weights: Path) -> Iterator[Run]:
     """
 
     def find() -> dict[str, Any]:
-        import mlflow
-
         digest = sha256(weights)
-        found = mlflow.search_runs(
-            filter_string=f"tags.`{WEIGHTS_TAG}` = '{digest}'",
-            order_by=["attributes.start_time DESC"],
-            max_results=1,
-            output_format="list",
-        )
+        found = _newest(f"tags.`{WEIGHTS_TAG}` = '{digest}'")
         if found:
-            return {"run_id": found[0].info.run_id}
+            return {"run_id": found}
         console.say("no MLflow run trained these weights here; their evaluation gets its own run")
         return {"run_name": "evaluate", "tags": {WEIGHTS_TAG: digest}}
 
@@ -154,11 +196,22 @@ def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
         yield Run(None)
         return
     import mlflow
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         _use_store()
-        run = Run(mlflow.start_run(**arguments()).info.run_id)
-    except (mlflow.exceptions.MlflowException, OSError) as error:
+        opened = mlflow.start_run(**arguments())
+        run_id = opened.info.run_id
+        client = mlflow.MlflowClient()
+        run = Run(
+            run_id,
+            {
+                name: frozenset(each.step for each in client.get_metric_history(run_id, name))
+                for name in opened.data.metrics
+            },
+            opened.data.tags.get(WEIGHTS_TAG),
+        )
+    except (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(
             f"MLflow at {mlflow.get_tracking_uri()} cannot be used: {_first_line(error)}. Start or "
             "mend it, correct MLFLOW_TRACKING_URI, or set SRPIPE_MLFLOW=off to go without"
@@ -170,6 +223,19 @@ def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
     finally:
         with _reported("the end of the run"):
             mlflow.end_run(status)
+
+
+def _newest(condition: str) -> str | None:
+    """Return the id of the newest run that the condition holds for."""
+    import mlflow
+
+    found = mlflow.search_runs(
+        filter_string=condition,
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+        output_format="list",
+    )
+    return found[0].info.run_id if found else None
 
 
 def _first_line(error: Exception) -> str:
@@ -197,10 +263,27 @@ def _use_store() -> None:
         mlflow.set_experiment(name)
         return
     root = paths.project_root()
+    _make_database(root / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
     if mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
     mlflow.set_experiment(name)
+
+
+def _make_database(path: Path) -> None:
+    """Make MLflow's database, if there is none, under another name first.
+
+    MLflow makes it in many steps: killed among them, it would refuse its own half a database.
+    """
+    import mlflow
+
+    with filelock.FileLock(path.with_name(f"{path.name}.lock")):
+        if path.exists():
+            return
+        for left in path.parent.glob(f".{path.name}.*"):  # of a process killed while it made one
+            left.unlink()
+        with replacing(path) as temporary:
+            mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

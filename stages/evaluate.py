@@ -1,12 +1,16 @@
-"""Stage evaluate: what the trained generator scores on the test images, beside the baselines."""
+"""Stage evaluate: what the trained generator scores on the test images, beside the baselines.
+
+And what its adversarial epochs changed: the perception-distortion curve.
+"""
 
 import pandas as pd
 
 from srpipe import console, environment, paths, tracking
-from srpipe.checkpoint import load_generator, require_scale
+from srpipe.checkpoint import load_generator, require_scale, same_weights
 from srpipe.files import write_csv, write_json
 from srpipe.packed import open_packed
-from srpipe.report import draw_panels, headline, read_baseline
+from srpipe.report import draw_pictures, headline, read_baseline
+from srpipe.scoring.curve import curve_table, perception_distortion
 from srpipe.scoring.evaluation import model_row, summary, with_gains
 from srpipe.settings import load_params
 from srpipe.splits import read_split, subset
@@ -14,14 +18,16 @@ from srpipe.splits import read_split, subset
 
 @console.entry_point
 def main() -> None:
-    """Score the generator, compare it image by image, and draw the worst, median and best image."""
+    """Score the generator, compare it image by image, and draw what there is to see."""
     params = load_params()
     settings = params.evaluate
     packed = open_packed(paths.PACKED)
-    loaded = load_generator(paths.GENERATOR)
-    require_scale(loaded, packed.scale, paths.GENERATOR)
+    final, pixel = load_generator(paths.GENERATOR), load_generator(paths.PIXEL)
+    require_scale(final, packed.scale, paths.GENERATOR)
+    require_scale(pixel, packed.scale, paths.PIXEL)
     device = environment.device_name()
-    model = loaded.model.to(device)
+    model, before = final.model.to(device), pixel.model.to(device)
+    shown = {"SR": model} if same_weights(pixel, final) else {"pixel": before, "adversarial": model}
     test = subset(read_split(paths.SPLIT), "test")
     rows = packed.rows(test["image"])
     scores = [
@@ -30,13 +36,15 @@ def main() -> None:
     ]
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))
     metrics = summary(table, samples=settings.bootstrap_samples, seed=settings.seed)
-    panels = draw_panels(paths.EVALUATE_PLOTS, table, packed, model, device)
+    curve = perception_distortion(pixel, final, settings, packed, table, device)
+    pictures = draw_pictures(paths.EVALUATE_PLOTS, table, packed, shown, device, curve)
     write_csv(paths.EVALUATE_CSV, table)
+    write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)
     with tracking.evaluation_run(paths.GENERATOR) as run:
         run.metrics(headline(metrics))
-        run.files(panels, "panels")
-    console.say(f"panels in {paths.EVALUATE_PLOTS}, metrics in {paths.EVALUATE_JSON}")
+        run.files(pictures, "evaluate")
+    console.say(f"pictures in {paths.EVALUATE_PLOTS}, metrics in {paths.EVALUATE_JSON}")
 
 
 if __name__ == "__main__":

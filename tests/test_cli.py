@@ -1,5 +1,6 @@
 """`srpipe` scores a folder as the pipeline would, and tells in one message what is wrong."""
 
+import hashlib
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from srpipe.checkpoint import load_generator, save_generator
+from srpipe.checkpoint import load_generator, same_weights, save_generator
 from srpipe.cli import main
 from srpipe.images import encode_png, read_file
 from srpipe.inference import super_resolve
@@ -24,7 +25,7 @@ from srpipe.scoring.evaluation import baseline_scores
 from srpipe.scoring.metrics import Scores, reference, score
 from tests.conftest import MakeImage
 
-COMMANDS = ("evaluate", "show", "export")
+COMMANDS = ("evaluate", "interpolate", "show", "export")
 ARGUMENTS: dict[str, Any] = {
     "channels": 1,
     "features": 4,
@@ -35,10 +36,10 @@ ARGUMENTS: dict[str, Any] = {
 SIZES = {"a.png": (64, 80), "b.PNG": (71, 66), "sub/c.png": (80, 64)}
 
 
-def save_swift(path: Path, **changed: Any) -> Path:
+def save_swift(path: Path, seed: int = 0, **changed: Any) -> Path:
     """Write a small Swift-SRGAN checkpoint, the same each time."""
     arguments = {**ARGUMENTS, **changed}
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     save_generator(
         path,
         SwiftSRGAN(**arguments),
@@ -88,7 +89,7 @@ def evaluate(weights: Path, images: Path, *more: str) -> dict[str, Any]:
 
 
 def test_the_json_has_one_form(weights: Path, images: Path) -> None:
-    """Means, then a row an image by its path below the folder, each with the same 15 scores."""
+    """Means, then a row an image by its path below the folder, each with the same 18 scores."""
     result = evaluate(weights, images)
     keys = [
         f"{prefix}{name}" for prefix in ("", "bicubic_", "bicubic_bp_") for name in Scores.names()
@@ -133,6 +134,7 @@ def test_the_table_shows_the_means(
         "SSIM",
         "SSIM masked",
         "LR-PSNR (dB)",
+        "content dist.",
     ]
     labels = {
         "bicubic + 3 back-projections": "bicubic_bp_",
@@ -147,6 +149,7 @@ def test_the_table_shows_the_means(
             f"{mean[prefix + 'ssim']:.4f}",
             f"{mean[prefix + 'ssim_masked']:.4f}",
             f"{mean[prefix + 'lr_psnr']:.2f}",
+            f"{mean[prefix + 'content_distance']:.2f}",
         ]
     for line, name in zip(lines[5:], ("bicubic", "bicubic_bp"), strict=True):
         whole = sum(row["psnr"] > row[f"{name}_psnr"] for row in rows)
@@ -354,12 +357,75 @@ def test_the_published_model_scores_what_it_should(
         assert row["psnr_masked"] > row["bicubic_psnr_masked"] + 1
 
 
+# ------------------------------------------------------------------ interpolate
+
+
+def test_interpolation_writes_a_checkpoint_like_any_other(
+    weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says what it was made of, loads, and is scored."""
+    other = save_swift(Path("other.pt"), seed=1)
+    command = ["interpolate", "--pixel", str(weights), "--adversarial", str(other)]
+    main([*command, "--alpha", "0.25", "--out", "made/mixed.pt"])
+    assert capsys.readouterr().out == "wrote made/mixed.pt\n"
+    mixed = load_generator(Path("made/mixed.pt"))
+    assert (mixed.architecture, mixed.hyperparameters) == ("swift_srgan", ARGUMENTS)
+    assert mixed.record == {
+        "training": {
+            "interpolation": {
+                "alpha": 0.25,
+                "pixel_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+                "adversarial_sha256": hashlib.sha256(other.read_bytes()).hexdigest(),
+            }
+        },
+        "metrics": {},
+    }
+    name = "final_conv.pointwise.weight"
+    start, end = (load_generator(path).model.state_dict()[name] for path in (weights, other))
+    torch.testing.assert_close(mixed.model.state_dict()[name], 0.75 * start + 0.25 * end)
+    assert math.isfinite(evaluate(Path("made/mixed.pt"), images)["mean"]["content_distance"])
+
+
+@pytest.mark.parametrize(("alpha", "parent"), [("0", "tiny.pt"), ("1", "other.pt")])
+def test_the_ends_of_an_interpolation_are_the_parents(
+    weights: Path, alpha: str, parent: str
+) -> None:
+    """Bit by bit."""
+    other = save_swift(Path("other.pt"), seed=1)
+    command = ["interpolate", "--pixel", str(weights), "--adversarial", str(other)]
+    main([*command, "--alpha", alpha, "--out", "mixed.pt"])
+    wanted = load_generator({weights.name: weights, other.name: other}[parent])
+    assert same_weights(load_generator(Path("mixed.pt")), wanted)
+
+
+def test_generators_that_do_not_fit_are_not_mixed(weights: Path, refused: Refused) -> None:
+    """The message says what differs; nothing is written."""
+    wide = save_swift(Path("wide.pt"), features=8)
+    command = ("interpolate", "--pixel", weights, "--adversarial", wide)
+    message = refused(*command, "--alpha", "0.5", "--out", "mixed.pt")
+    assert "features (4 and 8)" in message
+    assert not Path("mixed.pt").exists()
+
+
+@pytest.mark.parametrize("alpha", ["-0.1", "1.5", "nan", "half", ""])
+def test_a_wrong_alpha(weights: Path, alpha: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The usage is shown, with what was given and what is allowed."""
+    command = ["interpolate", "--pixel", str(weights), "--adversarial", str(weights)]
+    with pytest.raises(SystemExit) as caught:
+        main([*command, f"--alpha={alpha}", "--out", "mixed.pt"])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert repr(alpha) in message
+    assert "a number from 0 to 1" in message
+
+
 # ------------------------------------------------------------------ show, export, help
 
 
 def write_metrics() -> None:
     """Write metrics as the pipeline does, all numbers made up."""
-    numbers = {"psnr": 40.0, "ssim": 0.95, "psnr_masked": 42.0, "ssim_masked": 0.96, "lr_psnr": 50}
+    values = (40.0, 0.95, 42.0, 0.96, 50.0, 7.0)
+    numbers = dict(zip(Scores.names(), values, strict=True))
     gain = {"mean": 1.25, "low": 0.5, "high": 2.0, "better_images": 7}
     gains = dict.fromkeys(numbers, gain)
     evaluated = {name: {"mean": value + 1} for name, value in numbers.items()}
@@ -380,6 +446,7 @@ def test_show_prints_the_last_results(capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     assert "| trained generator " in out
     assert "41.00" in out
+    assert "8.00" in out
     assert "9 test images of 8 patients" in out
     assert out.count("PSNR +1.25 [+0.50, +2.00] dB") == 2
     assert out.count("better on 7 and 7 images") == 2
@@ -432,7 +499,10 @@ def test_help_tells_of_every_command(capsys: pytest.CaptureFixture[str]) -> None
         main(["--help"])
     assert caught.value.code == 0
     out = capsys.readouterr().out
-    assert [name for name in COMMANDS if f"\n    {name} " not in out] == []
+    listed = [
+        line.split()[0] for line in out.splitlines() if line.startswith("    ") and line[4:5] > " "
+    ]
+    assert [name for name in COMMANDS if name not in listed] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -444,7 +514,9 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert f"usage: srpipe {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["train"], ["evaluate"], ["export", "--out", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["train"], ["evaluate"], ["export", "--out", "x"], ["interpolate"]]
+)
 def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, as of every command line tool."""
     with pytest.raises(SystemExit) as caught:

@@ -31,6 +31,28 @@ def test_an_expected_fault_is_one_message_and_exit_1(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "error: there is no image\n"
 
 
+@pytest.mark.parametrize("fault", [DataError("there is no image"), KeyboardInterrupt()])
+@pytest.mark.parametrize("rank", [None, "0", "1", "3"])
+def test_one_of_several_processes_speaks_for_all(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: BaseException,
+    rank: str | None,
+) -> None:
+    """The first on each machine tells the fault; the others end in silence, with the same code."""
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+
+    def main() -> None:
+        raise fault
+
+    with pytest.raises(SystemExit) as caught:
+        entry_point(main)()
+    assert caught.value.code == (1 if isinstance(fault, DataError) else 130)
+    assert (capsys.readouterr().err == "") is (rank in ("1", "3"))
+
+
 def test_an_interrupt_is_exit_130(capsys: pytest.CaptureFixture[str]) -> None:
     """As the shell expects, and the user learns that no half-written file is left."""
 
@@ -80,6 +102,22 @@ def test_a_bar_names_what_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
     with bar(2, what="epoch 1/3", unit="step") as shown:
         shown.update()
     assert "epoch 1/3" in capsys.readouterr().err
+
+
+def test_a_bar_that_is_not_shown_counts_in_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    """As in all but the first of several training processes."""
+    with bar(2, what="epoch 1/3", unit="step", shown=False) as hidden:
+        hidden.update(2)
+        hidden.set_postfix_str("loss 0.1")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_resumed_bar_goes_on_where_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps that an earlier process did count as done."""
+    with bar(8, what="epoch 1/3", unit="step", done=5) as shown:
+        assert shown.n == 5
+        shown.update(3)
+    assert "8/8" in capsys.readouterr().err
 
 
 def slow_first(item: int) -> tuple[int, int]:

@@ -1,7 +1,12 @@
-"""HR and LR crops show the same place, and seed and epoch alone say which."""
+"""HR and LR crops show the same place, and seed, epoch and step alone say which."""
 
+import contextlib
+import threading
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from srpipe.crops import CropPlan, batches_per_epoch, check_sizes, epoch_batches
+from srpipe import crops
+from srpipe.crops import Batch, CropPlan, batches_per_epoch, check_sizes, epoch_batches, read_crops
 from srpipe.errors import DataError
 from srpipe.packed import Packed, Pair, open_packed, write_packed
 from srpipe.resample import downsample
@@ -19,16 +25,23 @@ ROWS = [0, 2, 4, 5]
 PLAN = CropPlan(crop=32, batch_size=4, crops_per_image=8, seed=3)
 
 
-def batches(packed: Packed, plan: CropPlan = PLAN, epoch: int = 1) -> list[tuple[Tensor, Tensor]]:
+def batches(packed: Packed, plan: CropPlan = PLAN, epoch: int = 1, **options: Any) -> list[Batch]:
     """Return the batches of an epoch."""
-    return list(epoch_batches(packed, ROWS, plan, epoch))
+    return list(epoch_batches(packed, ROWS, plan, epoch, **options))
+
+
+def same(a: list[Batch], b: list[Batch]) -> bool:
+    """Say whether two lists hold the same batches in the same order."""
+    return len(a) == len(b) and all(
+        torch.equal(one, other)
+        for ours, theirs in zip(a, b, strict=True)
+        for one, other in zip(ours, theirs, strict=True)
+    )
 
 
 def pixels(image: Tensor) -> Grey:
-    """Return a float crop `(1, H, W)` as the bytes that it was made from."""
-    grey = image[0].mul(255).round().byte()
-    assert torch.equal(grey.float().div(255), image[0])
-    return grey.numpy()
+    """Return a crop `(1, H, W)` as an image."""
+    return image[0].numpy()
 
 
 def symmetries(image: Grey) -> list[Grey]:
@@ -48,14 +61,15 @@ def found(lr: Grey, packed: Packed, row: int) -> list[tuple[int, int, int]]:
     ]
 
 
-def test_batches_are_floats_in_unit_range(packed: Packed) -> None:
-    """The shapes, the type and the range are as promised."""
-    for lr, hr in batches(packed):
-        assert (lr.shape, hr.shape) == ((4, 1, 8, 8), (4, 1, 32, 32))
-        assert lr.dtype == hr.dtype == torch.float32
-        assert min(lr.min(), hr.min()) >= 0
-        assert max(lr.max(), hr.max()) <= 1
-        assert hr.max() > 0.5
+def test_batches_are_bytes(packed: Packed) -> None:
+    """The shapes and the type are as promised: a quarter of what float32 sends to a GPU."""
+    found = batches(packed)
+    assert len(found) == len(ROWS) * PLAN.crops_per_image // PLAN.batch_size
+    for batch in found:
+        assert (batch.lr.shape, batch.hr.shape) == ((4, 1, 8, 8), (4, 1, 32, 32))
+        assert batch.lr.dtype == batch.hr.dtype == torch.uint8
+        assert batch.lr.is_contiguous()
+        assert batch.hr.is_contiguous()
 
 
 def test_lr_and_hr_crops_show_the_same_place(packed: Packed) -> None:
@@ -80,6 +94,24 @@ def test_lr_and_hr_crops_show_the_same_place(packed: Packed) -> None:
     assert set(turns) == set(range(8))
 
 
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("flip", [False, True])
+def test_draws_say_place_and_symmetry(packed: Packed, turns: int, flip: bool) -> None:
+    """Each of the eight symmetries, at a place that is neither a corner nor a multiple of 4 in LR.
+
+    LR is 24x16 in row 1: a crop of 8 has 17 places down and 9 across.
+    """
+    draw = [5.5 / 17, 3.5 / 9, (turns + 0.5) / 4, 0.25 if flip else 0.75]
+    lr, hr = read_crops(packed, np.array([1]), np.array([draw]), 32)
+    for crop, whole, place in (
+        (lr, packed.lr(1), np.s_[5:13, 3:11]),
+        (hr, packed.hr(1), np.s_[20:52, 12:44]),
+    ):
+        expected = np.rot90(whole[place], turns)
+        expected = expected[:, ::-1] if flip else expected
+        assert np.array_equal(pixels(crop[0]), expected)
+
+
 def test_lr_crops_resemble_downsampled_hr_crops(packed: Packed) -> None:
     """Away from the crop's border, downsampling the HR crop gives the LR crop."""
     for lr_batch, hr_batch in batches(packed):
@@ -93,9 +125,94 @@ def test_seed_and_epoch_give_the_batches(packed: Packed) -> None:
     first = batches(packed)
     batches(packed, epoch=2)
     np.random.default_rng().random(5)
-    for (lr, hr), (lr_again, hr_again) in zip(first, batches(packed), strict=True):
-        assert torch.equal(lr, lr_again)
-        assert torch.equal(hr, hr_again)
+    assert same(batches(packed), first)
+
+
+@pytest.mark.parametrize("first_step", [1, 5, 7, 8])
+def test_a_resumed_epoch_goes_on_with_the_same_crops(packed: Packed, first_step: int) -> None:
+    """From any step on, the batches are those of the whole epoch; after the last there is none."""
+    assert same(batches(packed, first_step=first_step), batches(packed)[first_step:])
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_of_processes_make_up_the_whole_batch(packed: Packed, parts: int) -> None:
+    """Part r of P holds the crops r, r + P, ... of each batch, resumed or not."""
+    whole = batches(packed)[3:]
+    for part in range(parts):
+        found = batches(packed, first_step=3, part=part, parts=parts)
+        wanted = [Batch(lr[part::parts], hr[part::parts]) for lr, hr in whole]
+        assert same(found, wanted)
+        assert len(found[0].lr) == PLAN.batch_size // parts
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_do_not_change_the_order(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Also where early batches take longest, and with more threads than batches to make."""
+    wanted = batches(packed)
+    made: list[int] = []
+
+    def slow_first(*arguments: Any) -> Batch:
+        made.append(len(made))
+        time.sleep(0.02 if made[-1] % 2 == 0 else 0)
+        return read_crops(*arguments)
+
+    monkeypatch.setattr(crops, "read_crops", slow_first)
+    assert same(batches(packed, threads=threads), wanted)
+
+
+def crop_threads() -> list[str]:
+    """Return the names of the threads that make batches now."""
+    return [each.name for each in threading.enumerate() if each.name.startswith("crops")]
+
+
+def test_an_epoch_that_is_broken_off_stops_its_threads(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a loss is no number: no thread lives on, and no batch is made that nobody waits for.
+
+    One thread makes at most a few batches ahead: memory does not fill with an epoch.
+    """
+    made: list[int] = []
+
+    def counted(*arguments: Any) -> Batch:
+        made.append(1)
+        time.sleep(0.005)
+        return read_crops(*arguments)
+
+    def break_off(epoch: Iterator[Batch]) -> None:
+        next(epoch)
+        assert crop_threads() != []
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crops, "read_crops", counted)
+    plan = CropPlan(crop=32, batch_size=4, crops_per_image=100, seed=3)
+    epoch = epoch_batches(packed, ROWS, plan, 1, threads=2)
+    with pytest.raises(KeyboardInterrupt), contextlib.closing(epoch):
+        break_off(epoch)
+    assert crop_threads() == []
+    assert len(made) <= 2 * crops.AHEAD + 1 < batches_per_epoch(len(ROWS), plan)
+
+
+def test_a_fault_in_a_thread_is_raised_in_the_epoch(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its place: the batches before it come, and the threads end."""
+
+    def faulty(packed: Packed, rows: npt.NDArray[np.integer], *arguments: Any) -> Batch:
+        if np.array_equal(rows, unlucky):
+            raise DataError("the disk is gone")
+        return read_crops(packed, rows, *arguments)
+
+    order = np.random.default_rng([PLAN.seed, 1]).permutation(np.repeat(ROWS, 8))
+    unlucky = order[8:12]
+    monkeypatch.setattr(crops, "read_crops", faulty)
+    epoch = epoch_batches(packed, ROWS, PLAN, 1, threads=3)
+    assert len([next(epoch), next(epoch)]) == 2
+    with pytest.raises(DataError, match="the disk is gone"):
+        next(epoch)
+    assert crop_threads() == []
 
 
 @pytest.mark.parametrize(("seed", "epoch"), [(3, 2), (4, 1)])

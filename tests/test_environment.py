@@ -1,4 +1,4 @@
-"""Device and workers come from the environment, and a wrong one is told."""
+"""Device, processes and all else of the machine come from the environment; a wrong one is told."""
 
 import os
 
@@ -12,8 +12,8 @@ from srpipe.errors import SettingsError
 @pytest.fixture(autouse=True)
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start without any of the variables."""
-    monkeypatch.delenv("SRPIPE_WORKERS", raising=False)
-    monkeypatch.delenv("SRPIPE_DEVICE", raising=False)
+    for name in ("WORKERS", "DEVICE", "PROCESSES", "COMPILE", "CHECKPOINT_SECONDS"):
+        monkeypatch.delenv(f"SRPIPE_{name}", raising=False)
 
 
 def have(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
@@ -94,3 +94,85 @@ def test_odd_values_are_told(monkeypatch: pytest.MonkeyPatch, name: str, value: 
     ask = environment.workers if name == "SRPIPE_WORKERS" else environment.device_name
     with pytest.raises(SettingsError, match=name):
         ask()
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cpu", 1), ("mps", 1), ("cuda", 3), ("cuda:1", 1)]
+)
+def test_there_is_one_training_process_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, device: str, expected: int
+) -> None:
+    """Or one, on the CPU and where one GPU was asked for by its number."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert environment.processes(device) == expected
+
+
+def test_processes_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU to any number; on GPUs to fewer than there are."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv("SRPIPE_PROCESSES", "2")
+    assert environment.processes("cpu") == environment.processes("cuda") == 2
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cuda", 3), ("cuda:1", 1)])
+def test_more_processes_than_gpus_are_refused(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpus: int
+) -> None:
+    """Two processes on one GPU are no mistake that passes in silence."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setenv("SRPIPE_PROCESSES", "4")
+    with pytest.raises(
+        SettingsError, match=rf"SRPIPE_PROCESSES is 4, but {device} has {gpus} GPU\(s\)"
+    ):
+        environment.processes(device)
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", "", "²"])
+def test_wrong_processes_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """The message repeats what was given."""
+    monkeypatch.setenv("SRPIPE_PROCESSES", given)
+    with pytest.raises(SettingsError, match=f"SRPIPE_PROCESSES is '{given}': allowed is"):
+        environment.processes("cpu")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, None), ("off", None), ("on", "default"), ("cudagraphs", "reduce-overhead")],
+)
+def test_compiling_is_off_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str | None
+) -> None:
+    """Each word is a mode of torch.compile."""
+    if given is not None:
+        monkeypatch.setenv("SRPIPE_COMPILE", given)
+    assert environment.compile_mode() == expected
+
+
+@pytest.mark.parametrize("given", ["", "1", "ON", "max-autotune"])
+def test_another_word_for_compiling_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """The message lists the words."""
+    monkeypatch.setenv("SRPIPE_COMPILE", given)
+    with pytest.raises(
+        SettingsError, match=f"SRPIPE_COMPILE is '{given}': allowed are off, on, cudagraphs"
+    ):
+        environment.compile_mode()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, 60), ("0", 0), ("0.5", 0.5), ("1e3", 1000), ("600", 600)]
+)
+def test_seconds_between_saves(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, expected: float
+) -> None:
+    """A minute, or any number from 0 (after every step) on."""
+    if given is not None:
+        monkeypatch.setenv("SRPIPE_CHECKPOINT_SECONDS", given)
+    assert environment.checkpoint_seconds() == expected
+
+
+@pytest.mark.parametrize("given", ["", "-1", "inf", "nan", "1 min", "-0.001"])
+def test_wrong_seconds_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """Neither never nor before now; the message repeats what was given."""
+    monkeypatch.setenv("SRPIPE_CHECKPOINT_SECONDS", given)
+    with pytest.raises(SettingsError, match=f"SRPIPE_CHECKPOINT_SECONDS is '{given}': allowed is"):
+        environment.checkpoint_seconds()

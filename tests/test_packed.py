@@ -1,7 +1,10 @@
 """What is packed comes back byte for byte, or not at all."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +103,38 @@ def test_the_same_pairs_give_the_same_bytes(folder: Path, tmp_path: Path) -> Non
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()
     }
+
+
+def test_digests_are_those_of_the_files(folder: Path) -> None:
+    """The SHA-256 of HR and of LR, known without reading the files again."""
+    wanted = tuple(
+        hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("hr.bin", "lr.bin")
+    )
+    assert open_packed(folder).digests == wanted
+    assert len(set(wanted)) == 2
+
+
+def test_digests_tell_data_sets_apart(folder: Path, tmp_path: Path) -> None:
+    """One grey level of one pixel of one LR image is another data set."""
+    first, second, third = pairs()
+    lr = second.lr.copy()
+    lr[0, 0] ^= 1
+    write_packed(tmp_path / "other", [first, replace(second, lr=lr), third], 2)
+    (hr, lr), (other_hr, other_lr) = (
+        open_packed(each).digests for each in (folder, tmp_path / "other")
+    )
+    assert hr == other_hr
+    assert lr != other_lr
+
+
+@pytest.mark.parametrize("lost", ["hr", "lr", "scale"])
+def test_a_folder_without_digests_is_refused(folder: Path, lost: str) -> None:
+    """As an earlier version wrote it; the message names the missing key and how to make it."""
+    info = json.loads((folder / "packed.json").read_text())
+    del info[lost]
+    (folder / "packed.json").write_text(json.dumps(info))
+    with pytest.raises(DataError, match=f"'{lost}'.*Run `dvc repro --force downsample`"):
+        open_packed(folder)
 
 
 def test_packing_again_replaces_all(folder: Path) -> None:

@@ -384,6 +384,19 @@ def test_the_evaluations_metrics(pipeline: PipelineRun) -> None:
             assert gain == pytest.approx(metrics[score]["mean"] - baseline[name][score], abs=2e-4)
 
 
+def test_the_perception_distortion_curve(pipeline: PipelineRun) -> None:
+    """From the pixel epochs' generator to the final one, whose scores the evaluation has too."""
+    points, table = pipeline.csv("metrics/curve.csv"), pipeline.csv("metrics/evaluate.csv")
+    assert list(points) == ["alpha", "content_distance", "psnr", "psnr_masked", "lr_psnr"]
+    assert points["alpha"].tolist() == [0, 0.5, 1]
+    images = len(table)
+    assert images <= 4  # as many as params.yaml has for the curve: all of them are on it
+    for name in list(points)[1:]:
+        assert points[name].iloc[-1] == pytest.approx(table[name].mean(), rel=1e-6)
+        assert points[name].iloc[0] != points[name].iloc[-1]
+    assert (pipeline.folder / "metrics" / "evaluate" / "curve.png").is_file()
+
+
 def test_the_same_training_gives_the_same_bytes(pipeline: PipelineRun, tmp_path: Path) -> None:
     """Weights, history and plots, in another folder and untracked: nothing but settings counts."""
     shutil.copytree(pipeline.folder / "data", tmp_path / "data")
@@ -396,6 +409,7 @@ def test_the_same_training_gives_the_same_bytes(pipeline: PipelineRun, tmp_path:
         "metrics/train/losses.png",
         "metrics/train/validation.png",
         "models/generator.pt",
+        "models/pixel.pt",
     ]
     for name in pipeline.written["train"]:
         assert (tmp_path / name).read_bytes() == (pipeline.folder / name).read_bytes(), name
@@ -424,12 +438,14 @@ def test_mlflow_has_the_whole_story_in_one_run(pipeline: PipelineRun) -> None:
 
     artifacts = pipeline.folder / "mlartifacts" / found.info.run_id / "artifacts"
     assert sorted(path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*.*")) == [
-        "panels/best.png",
-        "panels/median.png",
-        "panels/worst.png",
+        "evaluate/best.png",
+        "evaluate/curve.png",
+        "evaluate/median.png",
+        "evaluate/worst.png",
         "plots/losses.png",
         "plots/validation.png",
         "weights/generator.pt",
+        "weights/pixel.pt",
     ]
     (logged_model,) = client.search_logged_models([experiment.experiment_id])
     assert logged_model.source_run_id == found.info.run_id
@@ -542,6 +558,22 @@ def test_an_experiment_is_an_mlflow_run_of_its_name(clone: Repository) -> None:
     assert found.data.tags["dvc.exp_name"] == "longer"
     assert found.data.params["train.epochs"] == "3"
     assert (clone.folder / "mlartifacts" / found.info.run_id).is_dir()
+
+
+def test_without_a_curve_dvc_still_has_its_plots(clone: Repository) -> None:
+    """The table has no row and there is no picture; `dvc plots show` draws the others."""
+    output = clone.dvc(
+        "exp", "run", "-S", "evaluate.curve_points=0", "evaluate", SRPIPE_MLFLOW="off"
+    )
+    assert ran(output) == ["download", "evaluate"]
+    assert "no perception-distortion curve: evaluate.curve_points is 0" in output
+    curve = (clone.folder / "metrics" / "curve.csv").read_text(encoding="utf-8")
+    assert curve == "alpha,content_distance,psnr,psnr_masked,lr_psnr\n"
+    assert not (clone.folder / "metrics" / "evaluate" / "curve.png").exists()
+    shown = clone.dvc("plots", "show")
+    assert "failed" not in shown.lower()
+    page = (clone.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert "Validation PSNR" in page
 
 
 def test_going_back_to_a_data_set_trains_nothing_again(

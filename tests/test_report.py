@@ -12,11 +12,13 @@ from PIL import Image
 
 from srpipe import report
 from srpipe.errors import DataError, OutputError
+from srpipe.inference import super_resolve
 from srpipe.models.generators import SwiftSRGAN
 from srpipe.packed import Packed
-from srpipe.report import draw_panels, headline, read_baseline, results_table
+from srpipe.report import draw_pictures, headline, read_baseline, results_table
+from srpipe.scoring.curve import SCORES, Curve
 from srpipe.scoring.evaluation import BASELINES, baseline_row, model_row, summary, with_gains
-from srpipe.scoring.metrics import Reference, Scores
+from srpipe.scoring.metrics import Reference, Scores, score
 
 NAMES = Scores.names()
 
@@ -91,7 +93,7 @@ def test_a_damaged_baseline_is_told(tmp_path: Path, scores: pd.DataFrame, conten
         read_baseline(tmp_path / "baseline.csv", scores)
 
 
-# ------------------------------------------------------------------ panels
+# ------------------------------------------------------------------ pictures
 
 
 @pytest.fixture
@@ -99,9 +101,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Reference, di
     """Return the panels that are drawn: file name, title, reference, scores."""
     calls: list[tuple[str, str, Reference, dict[str, Scores]]] = []
 
-    def draw(
-        path: Path, title: str, against: Reference, _: Any, __: Any, scores: dict[str, Scores]
-    ) -> None:
+    def draw(path: Path, title: str, against: Reference, _: Any, scores: dict[str, Scores]) -> None:
         calls.append((path.name, title, against, scores))
         path.write_bytes(b"panel")
 
@@ -118,7 +118,7 @@ def test_worst_median_and_best_are_by_masked_psnr(
 ) -> None:
     """Whole-image PSNR, in which burned-in text counts, would choose others."""
     table = scores.assign(psnr_masked=[3.0, 6.0, 1.0, 5.0, 2.0, 4.0], psnr=[9, 1, 9, 1, 1, 1])
-    files = draw_panels(tmp_path / "panels", table, packed, model, "cpu")
+    files = draw_pictures(tmp_path / "panels", table, packed, {"SR": model}, "cpu", None)
     assert files == [tmp_path / "panels" / f"{name}.png" for name in ("worst", "median", "best")]
     assert [path.read_bytes() for path in files] == [b"panel"] * 3
     for (name, title, against, told), place, image in zip(
@@ -127,7 +127,46 @@ def test_worst_median_and_best_are_by_masked_psnr(
         assert name == f"{place}.png"
         assert title == f"{place} of 6 test images by masked PSNR: {image}.png"
         assert np.array_equal(against.hr, packed.hr(image))
+        assert list(told) == ["bicubic", "SR"]
         assert told["SR"].psnr == scores["psnr"].iloc[image]
+
+
+def test_every_generator_is_in_the_panels(
+    tmp_path: Path,
+    packed: Packed,
+    model: SwiftSRGAN,
+    scores: pd.DataFrame,
+    drawn: list[tuple[str, str, Reference, dict[str, Scores]]],
+) -> None:
+    """Under the names given; the images are those of the last one, whose scores the table has."""
+    torch.manual_seed(1)
+    other = SwiftSRGAN(channels=1, features=4, blocks=1, scale=4, bicubic_skip=True)
+    models = {"pixel": other, "adversarial": model}
+    draw_pictures(tmp_path / "panels", scores, packed, models, "cpu", None)
+    for _, title, against, told in drawn:
+        assert list(told) == ["bicubic", "pixel", "adversarial"]
+        assert told["adversarial"].psnr in scores["psnr"].tolist()
+        wanted = score(super_resolve(other, against.lr), against)
+        assert told["pixel"] == wanted, title
+
+
+def test_a_curve_is_drawn_beside_the_panels(
+    tmp_path: Path,
+    packed: Packed,
+    model: SwiftSRGAN,
+    scores: pd.DataFrame,
+    drawn: list[tuple[str, str, Reference, dict[str, Scores]]],
+) -> None:
+    """Where there is one."""
+    points = pd.DataFrame([{"alpha": alpha, **dict.fromkeys(SCORES, alpha)} for alpha in (0, 1)])
+    curve = Curve(points, dict.fromkeys(SCORES, 2.0), 6)
+    files = draw_pictures(tmp_path / "panels", scores, packed, {"SR": model}, "cpu", curve)
+    assert [path.name for path in files] == ["worst.png", "median.png", "best.png", "curve.png"]
+    assert sorted((tmp_path / "panels").iterdir()) == sorted(files)
+    assert len(drawn) == 3
+    with Image.open(files[-1]) as opened:
+        opened.load()
+        assert opened.format == "PNG"
 
 
 def test_equal_scores_are_ordered_by_name(
@@ -140,7 +179,7 @@ def test_equal_scores_are_ordered_by_name(
     """The same evaluation draws the same images, whatever the order of the table."""
     for table in (scores.assign(psnr_masked=1.0), scores.assign(psnr_masked=1.0)[::-1]):
         drawn.clear()
-        draw_panels(tmp_path / "panels", table, packed, model, "cpu")
+        draw_pictures(tmp_path / "panels", table, packed, {"SR": model}, "cpu", None)
         assert [title.rpartition(" ")[2] for _, title, _, _ in drawn] == [
             "0.png",
             "3.png",
@@ -154,7 +193,7 @@ def test_one_test_image_is_worst_median_and_best(
     """Drawn for real: three pictures that open, and nothing else in the folder, old files gone."""
     (tmp_path / "panels").mkdir()
     (tmp_path / "panels" / "old.png").write_text("old")
-    files = draw_panels(tmp_path / "panels", scores[:1], packed, model, "cpu")
+    files = draw_pictures(tmp_path / "panels", scores[:1], packed, {"SR": model}, "cpu", None)
     assert sorted((tmp_path / "panels").iterdir()) == sorted(files)
     for path in files:
         with Image.open(path) as opened:
@@ -181,7 +220,7 @@ def test_a_panel_that_fails_leaves_the_old_ones(
 
     monkeypatch.setattr(report, "comparison_panel", fail)
     with pytest.raises(OutputError):
-        draw_panels(old.parent, scores, packed, model, "cpu")
+        draw_pictures(old.parent, scores, packed, {"SR": model}, "cpu", None)
     assert [path.name for path in old.parent.iterdir()] == ["worst.png"]
     assert old.read_text() == "old"
 
@@ -237,6 +276,7 @@ def test_the_results_table_is_what_the_metrics_say(
             f"{told['ssim']:.4f}",
             f"{told['ssim_masked']:.4f}",
             f"{told['lr_psnr']:.2f}",
+            f"{told['content_distance']:.2f}",
         ]
     assert lines[5:] == [
         "",

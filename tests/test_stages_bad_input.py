@@ -31,13 +31,13 @@ def stage_main(stage: str) -> Callable[[], None]:
     return main
 
 
-def save_weights(scale: int) -> None:
+def save_weights(name: str, scale: int, settings: Generator = GENERATOR) -> None:
     """Write an untrained generator to where the train stage puts it."""
     save_generator(
-        Path("models/generator.pt"),
-        build_generator(GENERATOR, scale),
-        architecture=GENERATOR.name,
-        hyperparameters=hyperparameters(GENERATOR, scale),
+        Path("models", name),
+        build_generator(settings, scale),
+        architecture=settings.name,
+        hyperparameters=hyperparameters(settings, scale),
         training={},
         metrics={},
     )
@@ -276,6 +276,7 @@ def test_a_wrong_environment(
         ("train", "data/packed/hr.bin", "downsample stage"),
         ("evaluate", "metrics/baseline.csv", "baseline stage"),
         ("evaluate", "models/generator.pt", "weights"),
+        ("evaluate", "models/pixel.pt", "weights"),
     ],
 )
 def test_a_missing_input(
@@ -296,6 +297,7 @@ def test_a_missing_input(
         ("train", "data/packed/packed.json", "data/packed"),
         ("baseline", "data/split.csv", "data/split.csv"),
         ("evaluate", "models/generator.pt", "models/generator.pt"),
+        ("evaluate", "models/pixel.pt", "models/pixel.pt"),
         ("evaluate", "metrics/baseline.csv", "metrics/baseline.csv"),
     ],
 )
@@ -334,11 +336,18 @@ def test_too_few_patients_to_split(workspace: Path, refused: Refused) -> None:
     assert "give at least three patients" in refused("split")
 
 
-def test_weights_of_another_scale(workspace: Path, refused: Refused) -> None:
+@pytest.mark.parametrize("name", ["generator.pt", "pixel.pt"])
+def test_weights_of_another_scale(workspace: Path, refused: Refused, name: str) -> None:
     """Evaluation does not score a 2x generator on 4x images."""
-    save_weights(2)
+    save_weights(name, 2)
     message = refused("evaluate")
-    assert "models/generator.pt is a 2x generator, the images are for 4x" in message
+    assert f"models/{name} is a 2x generator, the images are for 4x" in message
+
+
+def test_generators_of_two_trainings(workspace: Path, refused: Refused) -> None:
+    """Nothing lies between generators that are built differently."""
+    save_weights("pixel.pt", 4, GENERATOR.model_copy(update={"features": 8}))
+    assert "features (8 and 4)" in refused("evaluate")
 
 
 def test_baseline_of_other_images(workspace: Path, refused: Refused) -> None:

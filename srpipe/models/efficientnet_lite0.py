@@ -30,14 +30,17 @@ class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's "same" padding: the odd pixel goes right and below."""
 
     def forward(self, x: Tensor) -> Tensor:
-        pads: list[int] = []
-        for size, kernel, stride in zip(
-            reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride), strict=True
-        ):
-            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            pads += [total // 2, total - total // 2]
-        padded: Tensor = super().forward(F.pad(x, pads))
-        return padded
+        totals = [
+            max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            for size, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
+        ]
+        down, across = totals
+        if down % 2 or across % 2:
+            x = F.pad(x, [across // 2, across - across // 2, down // 2, down - down // 2])
+            down = across = 0
+        # An even padding the convolution does itself, without a copy of the image.
+        around = (down // 2, across // 2)
+        return F.conv2d(x, self.weight, self.bias, self.stride, around, groups=self.groups)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

@@ -14,6 +14,7 @@ spends its first thousand steps on finding that scale. It starts exactly at bicu
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,16 @@ class SeparableConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.depthwise(x)
         return self.pointwise(x)  # type: ignore[no-any-return]
+
+    def dense(self) -> tuple[Tensor, Tensor | None]:
+        """Return weight `(out, in, k, k)` and bias `(out,)` of the one convolution it amounts to.
+
+        The same function to rounding, at the border too: zeros are padded before either bias.
+        """
+        weight = self.pointwise.weight * self.depthwise.weight.transpose(0, 1)
+        if self.pointwise.bias is None or self.depthwise.bias is None:
+            return weight, None
+        return weight, self.pointwise.bias + self.pointwise.weight[..., 0, 0] @ self.depthwise.bias
 
 
 Convolution = Callable[..., nn.Module]
@@ -175,12 +186,32 @@ class SRResNet(nn.Module):
         first = self.initial(local_detail(lr) if self.bicubic_skip else lr)  # (N, F, H, W)
         x = self.residual(first)  # (N, F, H, W)
         x = self.convblock(x) + first  # (N, F, H, W)
-        x = self.upsampler(x)  # (N, F, sH, sW)
-        x = self.final_conv(x)  # (N, C, sH, sW)
+        x = self._upsample(x)  # (N, C, sH, sW)
         if not self.bicubic_skip:
             return (torch.tanh(x) + 1) / 2
         sr: Tensor = upscale_bicubic(lr, self.scale) + x / SKIP_GAIN
         return sr if self.training else sr.clamp(0, 1)
+
+    def _upsample(self, x: Tensor) -> Tensor:
+        """Apply `upsampler` and `final_conv` to `(N, F, H, W)`, the last steps at half their size.
+
+        As written - PixelShuffle, PReLU, 9x9 convolution of 64 maps at the SR image's size -
+        these steps took a third of the training time. PReLU of a shuffled map is the shuffle of
+        PReLU, and a convolution after a shuffle is a convolution before it (`before_shuffle`): the
+        same function to rounding, several times faster, and no map is as large as the image.
+        """
+        *first, last = cast("list[UpsampleBlock]", list(self.upsampler))
+        for block in first:
+            x = block(x)
+        x = last.conv(x)  # (N, 4F, sH/2, sW/2)
+        x = F.prelu(x, last.act.weight.repeat_interleave(4))
+        final = cast("SeparableConv2d | nn.Conv2d", self.final_conv)
+        weight, bias = (
+            final.dense() if isinstance(final, SeparableConv2d) else (final.weight, final.bias)
+        )
+        bias = None if bias is None else bias.repeat_interleave(4)
+        x = F.conv2d(x, before_shuffle(weight), bias, padding=2)  # (N, 4C, sH/2, sW/2)
+        return F.pixel_shuffle(x, 2)
 
     def _start_at_bicubic(self) -> None:
         """Start at bicubic, with features that still hold the image.
@@ -247,6 +278,27 @@ class SRGAN(SRResNet):
             scale=scale,
             bicubic_skip=bicubic_skip,
         )
+
+
+def before_shuffle(weight: Tensor) -> Tensor:
+    """Return the convolution that does before PixelShuffle(2) what a 9x9 one does after it.
+
+    With phases a of the output pixel 2i + a and p of the input pixel 2(i + k) + p, the tap between
+    them is 2k + p - a: at most 4 away, so k runs over -2..2.
+
+    Args:
+        weight: `(out, in, 9, 9)`, of a convolution padded with 4 zeros.
+
+    Returns:
+        `(4*out, 4*in, 5, 5)`, of a convolution padded with 2 zeros, its output to be shuffled.
+    """
+    out_channels, in_channels = weight.shape[:2]
+    phase = torch.arange(2, device=weight.device)
+    k = torch.arange(-2, 3, device=weight.device)
+    # The tap's place in the 9 taps with a zero on either side: -5..5 to 0..10. (a, p, k)
+    place = 2 * k[None, None, :] + phase[None, :, None] - phase[:, None, None] + 5
+    taps = F.pad(weight, [1, 1, 1, 1])[:, :, place][..., place]  # (out, in, a, p, k, b, q, l)
+    return taps.permute(0, 2, 5, 1, 3, 6, 4, 7).reshape(4 * out_channels, 4 * in_channels, 5, 5)
 
 
 def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:

@@ -14,7 +14,7 @@ from srpipe.models.generators import SRResNet
 from srpipe.packed import Packed, open_packed
 from srpipe.resample import GreyImage, back_project, bicubic
 from srpipe.scoring.intervals import bootstrap
-from srpipe.scoring.metrics import Reference, Scores, reference, score
+from srpipe.scoring.metrics import LOWER_IS_BETTER, Reference, Scores, reference, score
 
 BASELINES = ("bicubic", "bicubic_bp")
 
@@ -68,7 +68,10 @@ def means(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
 
 
 def with_gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Add columns `over_<baseline>_<score>`: the model's score less the baseline's, per image."""
+    """Add columns `over_<baseline>_<score>`: the model's score less the baseline's, per image.
+
+    Above 0 the model is better; of scores in `LOWER_IS_BETTER`, below 0.
+    """
     gains = {
         f"over_{baseline}_{name}": table[name] - table[f"{baseline}_{name}"]
         for baseline in BASELINES
@@ -106,7 +109,8 @@ def summary(table: pd.DataFrame, *, samples: int, seed: int) -> dict[str, Any]:
         gains: dict[str, Any] = {}
         for name in Scores.names():
             column = f"over_{baseline}_{name}"
-            gains[name] = {**interval(column), "better_images": int((table[column] > 0).sum())}
+            better = table[column] < 0 if name in LOWER_IS_BETTER else table[column] > 0
+            gains[name] = {**interval(column), "better_images": int(better.sum())}
         result[f"over_{baseline}"] = gains
     return result
 
@@ -119,6 +123,7 @@ def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = (
         "ssim": "  SSIM",
         "ssim_masked": "SSIM masked",
         "lr_psnr": "LR-PSNR (dB)",
+        "content_distance": "content dist.",
     }
     width = max(len(name) for name in (*rows, "method"))
     lines = [

@@ -1,19 +1,22 @@
-"""PSNR and SSIM, in conventions that stand here once.
+"""The scores of an SR image, in conventions that stand here once.
 
-Both are computed on 8-bit images scaled to [0, 1], so the peak is 1 (not the image's maximum), over
-the whole image without cropping a border. SSIM has the settings of Z. Wang et al., "Image quality
-assessment", IEEE TIP 2004: Gaussian window 11x11 with sigma 1.5, population covariance, K1 = 0.01,
-K2 = 0.03, mean over the windows that lie wholly inside the image.
+PSNR and SSIM are computed on 8-bit images scaled to [0, 1], so the peak is 1 (not the image's
+maximum), over the whole image without cropping a border. SSIM has the settings of Z. Wang et al.,
+"Image quality assessment", IEEE TIP 2004: Gaussian window 11x11 with sigma 1.5, population
+covariance, K1 = 0.01, K2 = 0.03, mean over the windows that lie wholly inside the image. The
+content distance is that of `perception`, of the whole image too.
 """
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from srpipe.resample import GreyImage, downsample
+from srpipe.scoring import perception
 from srpipe.scoring.mask import anatomy_mask
 
 Mask = npt.NDArray[np.bool_]
@@ -22,17 +25,23 @@ Mask = npt.NDArray[np.bool_]
 PSNR_MAX = 100.0
 # The windows of SSIM that lie wholly inside the image are centred 5 px from its border.
 INSIDE = np.s_[5:-5, 5:-5]
+# Of the other scores, more is better.
+LOWER_IS_BETTER = frozenset({"content_distance"})
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one SR image: PSNR in dB, SSIM in [-1, 1]."""
+    """Scores of one SR image: PSNR in dB, SSIM in [-1, 1], content distance from 0 (lower: better).
+
+    A content distance has no unit; bicubic's on a radiograph at 4x is about 7.
+    """
 
     psnr: float
     ssim: float
     psnr_masked: float
     ssim_masked: float
     lr_psnr: float
+    content_distance: float
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -51,6 +60,11 @@ class Reference:
     lr: GreyImage
     mask: Mask
     scale: int
+
+    @cached_property
+    def features(self) -> perception.Features:
+        """Return the HR image's features, computed once for all methods that are judged by it."""
+        return perception.features(self.hr)
 
 
 def reference(hr: GreyImage, lr: GreyImage) -> Reference:
@@ -85,6 +99,7 @@ def score(sr: GreyImage, against: Reference) -> Scores:
         psnr_masked=psnr(_mean(error, mask)),
         ssim_masked=_mean(similarity, mask[INSIDE]),
         lr_psnr=psnr(float(squared_error(downsample(sr, against.scale), against.lr).mean())),
+        content_distance=perception.content_distance(perception.features(sr), against.features),
     )
 
 

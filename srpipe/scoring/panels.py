@@ -1,5 +1,6 @@
-"""Pictures of what a method did to an image: the detail where bicubic is worst, and error maps."""
+"""Pictures of what methods did to an image: the detail where bicubic is worst, and error maps."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,26 +22,26 @@ def comparison_panel(
     path: Path,
     title: str,
     against: Reference,
-    bicubic: GreyImage,
-    sr: GreyImage,
-    scores: dict[str, Scores],
+    images: Mapping[str, GreyImage],
+    scores: Mapping[str, Scores],
 ) -> None:
-    """Draw LR, bicubic, SR and HR in detail, the whole HR image, and both error maps, as PNG.
+    """Draw LR, each method's image and HR in detail; the whole HR image and error maps; as PNG.
 
-    The detail lies where bicubic's error on anatomy (outside the marker mask) is largest.
+    The detail lies where bicubic's error on anatomy (outside the marker mask) is largest. The last
+    map is where the last method's error is less than bicubic's.
 
     Args:
         path: the PNG file.
         title: what is said above the pictures.
         against: the HR and LR image.
-        bicubic: `uint8 (H, W)`.
-        sr: `uint8 (H, W)`.
-        scores: of "bicubic" and "SR", for the captions.
+        images: `uint8 (H, W)` by the method's name; "bicubic" and at least one more.
+        scores: of the same methods, for the captions.
 
     Raises:
         OutputError: the file cannot be written.
     """
     hr, lr, scale = against.hr, against.lr, against.scale
+    bicubic, (last, sr) = images["bicubic"], list(images.items())[-1]
     side = min(DETAIL, *hr.shape) // scale * scale
     top, left = _hardest(squared_error(bicubic, hr) * against.mask, side, scale)
     here = np.s_[top : top + side, left : left + side]
@@ -48,13 +49,13 @@ def comparison_panel(
     low, high = np.percentile(hr[here], (0.5, 99.5))
     grey = Normalize(float(low), float(max(high, low + 1)))
 
-    figure = Figure(figsize=(16, 8.6), layout="constrained")
+    columns = len(images) + 2
+    figure = Figure(figsize=(4 * columns, 8.6), layout="constrained")
     figure.suptitle(title)
-    axes = figure.subplots(2, 4)
+    axes = figure.subplots(2, columns)
     details = {
         f"LR {lr.shape[1]}x{lr.shape[0]}": lr[there],
-        _caption("bicubic", scores["bicubic"]): bicubic[here],
-        _caption("SR", scores["SR"]): sr[here],
+        **{_caption(name, scores[name]): image[here] for name, image in images.items()},
         f"HR {hr.shape[1]}x{hr.shape[0]}": hr[here],
     }
     for axis, (caption, image) in zip(axes[0], details.items(), strict=True):
@@ -63,18 +64,16 @@ def comparison_panel(
     axes[1][0].imshow(hr, cmap="gray", vmin=0, vmax=255)
     axes[1][0].add_patch(Rectangle((left, top), side, side, fill=False, color="tab:orange"))
     _finish(axes[1][0], "HR, whole, with the detail's place")
-    for axis, (caption, image) in zip(
-        axes[1][1:3], {"|bicubic - HR|": bicubic, "|SR - HR|": sr}.items(), strict=True
-    ):
+    for axis, (name, image) in zip(axes[1][1:-1], images.items(), strict=True):
         shown = axis.imshow(
             np.sqrt(squared_error(image, hr)), cmap="inferno", vmin=0, vmax=ERROR_SHOWN
         )
-        _finish(axis, f"{caption}, whole")
+        _finish(axis, f"|{name} - HR|, whole")
     gain = np.sqrt(squared_error(bicubic, hr)) - np.sqrt(squared_error(sr, hr))
-    change = axes[1][3].imshow(gain, cmap="RdBu", vmin=-ERROR_SHOWN / 4, vmax=ERROR_SHOWN / 4)
-    _finish(axes[1][3], "error less than bicubic's (blue), more (red)")
-    figure.colorbar(shown, ax=axes[1][2], shrink=0.7)
-    figure.colorbar(change, ax=axes[1][3], shrink=0.7)
+    change = axes[1][-1].imshow(gain, cmap="RdBu", vmin=-ERROR_SHOWN / 4, vmax=ERROR_SHOWN / 4)
+    _finish(axes[1][-1], f"{last}: error less than bicubic's (blue), more (red)")
+    figure.colorbar(shown, ax=axes[1][-2], shrink=0.7)
+    figure.colorbar(change, ax=axes[1][-1], shrink=0.7)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=80, metadata={"Software": None})
 
@@ -91,7 +90,8 @@ def _hardest(error: np.ndarray, side: int, step: int) -> tuple[int, int]:
 def _caption(name: str, scores: Scores) -> str:
     return (
         f"{name}: {scores.psnr:.2f} dB / {scores.ssim:.4f}\n"
-        f"masked {scores.psnr_masked:.2f} dB / {scores.ssim_masked:.4f}"
+        f"masked {scores.psnr_masked:.2f} dB / {scores.ssim_masked:.4f}\n"
+        f"content distance {scores.content_distance:.2f}"
     )
 
 

@@ -1,6 +1,6 @@
 """What training did, epoch by epoch: one record a row, as table and as pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ BLIND = 0.02
 class EpochRecord:
     """One epoch. Losses are means over its steps, unweighted; None where a term was off.
 
-    `d_real` and `d_fake` are the discriminator's mean probability of "HR" for HR and for SR crops.
-    `psnr` (dB), `ssim` and `psnr_masked` are means over the validation images.
+    `learning_rate` is the generator's in the first step. The gradient norms are means, before
+    clipping. `d_real` and `d_fake` are the discriminator's mean probability of "HR" for HR and for
+    SR crops, `d_real_accuracy` and `d_fake_accuracy` the fractions of them that it judged rightly.
+    The scores are means over the validation images.
     """
 
     epoch: int
@@ -32,12 +34,18 @@ class EpochRecord:
     loss_content: float | None
     loss_total_variation: float | None
     loss_discriminator: float | None
+    gradient_norm: float
+    d_gradient_norm: float | None
     d_real: float | None
     d_fake: float | None
+    d_real_accuracy: float | None
+    d_fake_accuracy: float | None
     d_state: str
     psnr: float
     ssim: float
     psnr_masked: float
+    lr_psnr: float
+    content_distance: float
 
     def numbers(self) -> dict[str, float]:
         """Return the numeric fields that were measured, by name."""
@@ -51,6 +59,47 @@ def discriminator_state(real_score: float, fake_score: float) -> str:
     if real_score - fake_score < BLIND:
         return "blind"
     return "healthy"
+
+
+def epoch_record(
+    epoch: int,
+    adversarial: bool,
+    learning_rate: float,
+    means: Mapping[str, float],
+    scores: Mapping[str, float],
+) -> EpochRecord:
+    """Return the record of an epoch.
+
+    Args:
+        epoch: its number.
+        adversarial: whether it belongs to the adversarial stage.
+        learning_rate: the generator's in its first step.
+        means: of what `training.steps` returns, over the epoch's steps.
+        scores: of the validation images, means by name.
+    """
+    return EpochRecord(
+        epoch=epoch,
+        stage="adversarial" if adversarial else "pixel",
+        learning_rate=learning_rate,
+        loss=means["total"],
+        loss_image=means["image"],
+        loss_adversarial=means.get("adversarial"),
+        loss_content=means.get("content"),
+        loss_total_variation=means.get("total_variation"),
+        loss_discriminator=means.get("discriminator"),
+        gradient_norm=means["gradient_norm"],
+        d_gradient_norm=means.get("discriminator_norm"),
+        d_real=means.get("real"),
+        d_fake=means.get("fake"),
+        d_real_accuracy=means.get("real_accuracy"),
+        d_fake_accuracy=means.get("fake_accuracy"),
+        d_state=discriminator_state(means["real"], means["fake"]) if adversarial else "off",
+        psnr=scores["psnr"],
+        ssim=scores["ssim"],
+        psnr_masked=scores["psnr_masked"],
+        lr_psnr=scores["lr_psnr"],
+        content_distance=scores["content_distance"],
+    )
 
 
 def as_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
@@ -72,12 +121,16 @@ def verdict(history: Sequence[EpochRecord]) -> dict[str, Any]:
             "psnr": rounded(last.psnr),
             "psnr_masked": rounded(last.psnr_masked),
             "ssim": rounded(last.ssim),
+            "lr_psnr": rounded(last.lr_psnr),
+            "content_distance": rounded(last.content_distance),
         },
     }
     if last.d_real is not None and last.d_fake is not None:
         result["discriminator"] = {
             "real_score": rounded(last.d_real),
             "fake_score": rounded(last.d_fake),
+            "real_accuracy": rounded(last.d_real_accuracy or 0.0),
+            "fake_accuracy": rounded(last.d_fake_accuracy or 0.0),
             "state": last.d_state,
             "collapsed_epochs": sum(record.d_state != "healthy" for record in judged),
         }
@@ -85,13 +138,13 @@ def verdict(history: Sequence[EpochRecord]) -> dict[str, Any]:
 
 
 def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:
-    """Draw the loss terms and the discriminator's scores over the epochs, as PNG.
+    """Draw loss terms, the discriminator's verdicts and gradient norms over the epochs, as PNG.
 
     Raises:
         OutputError: the file cannot be written.
     """
     table = as_table(history)
-    figure, (left, right) = _figure(2, len(history))
+    figure, (left, right, third) = _figure(3, len(history))
     for name, label in (
         ("loss", "total"),
         ("loss_image", "image"),
@@ -104,30 +157,44 @@ def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:
             left.plot(table["epoch"], values, marker="o", label=label)
     left.set(title="Losses (unweighted terms)", xlabel="epoch", yscale="log")
     left.legend()
-    for name, label in (("d_real", "D(HR)"), ("d_fake", "D(SR)")):
-        right.plot(table["epoch"], pd.to_numeric(table[name]), marker="o", label=label)
-    right.set(title="Discriminator: mean probability of HR", xlabel="epoch", ylim=(-0.02, 1.02))
+    for name, label, line in (
+        ("d_real", "D(HR), mean probability of HR", "-"),
+        ("d_fake", "D(SR), mean probability of HR", "-"),
+        ("d_real_accuracy", "right on HR", ":"),
+        ("d_fake_accuracy", "right on SR", ":"),
+    ):
+        values = pd.to_numeric(table[name])
+        right.plot(table["epoch"], values, marker="o", linestyle=line, label=label)
+    right.set(title="Discriminator", xlabel="epoch", ylim=(-0.02, 1.02))
     if table["d_real"].notna().any():
         right.legend()
     else:
         right.text(0.5, 0.5, "no adversarial epoch", ha="center", transform=right.transAxes)
+    for name, label in (("gradient_norm", "generator"), ("d_gradient_norm", "discriminator")):
+        values = pd.to_numeric(table[name])
+        if values.notna().any():
+            third.plot(table["epoch"], values, marker="o", label=label)
+    third.set(title="Gradient norm, before clipping", xlabel="epoch", yscale="log")
+    third.legend()
     _save(figure, path)
 
 
 def plot_validation(history: Sequence[EpochRecord], path: Path) -> None:
-    """Draw PSNR, masked PSNR and SSIM on the validation images over the epochs, as PNG.
+    """Draw the scores on the validation images over the epochs, as PNG.
 
     Raises:
         OutputError: the file cannot be written.
     """
     table = as_table(history)
-    figure, (left, right) = _figure(2, len(history))
+    figure, (left, right, third) = _figure(3, len(history))
     left.plot(table["epoch"], table["psnr"], marker="o", label="whole image")
     left.plot(table["epoch"], table["psnr_masked"], marker="o", label="markers and border masked")
     left.set(title="Validation PSNR (dB)", xlabel="epoch")
     left.legend()
     right.plot(table["epoch"], table["ssim"], marker="o")
     right.set(title="Validation SSIM", xlabel="epoch")
+    third.plot(table["epoch"], table["content_distance"], marker="o")
+    third.set(title="Validation content distance", xlabel="epoch")
     _save(figure, path)
 
 

@@ -2,216 +2,428 @@
 
 import contextlib
 import math
-import statistics
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Adam
-from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
 from srpipe import console
-from srpipe.checkpoint import build_generator
-from srpipe.crops import CropPlan, batches_per_epoch, check_sizes, epoch_batches
-from srpipe.errors import TrainingError
+from srpipe.crops import Batch, CropPlan, batches_per_epoch, check_sizes, epoch_batches
+from srpipe.errors import SettingsError, TrainingError
 from srpipe.inference import super_resolve, to_channels
 from srpipe.models.content import ContentFeatures
-from srpipe.models.discriminator import Discriminator
 from srpipe.models.generators import SRResNet
 from srpipe.packed import Packed
-from srpipe.scoring.metrics import Reference, reference, score
-from srpipe.seeds import seed_torch
+from srpipe.scoring.metrics import Reference, Scores, reference, score
 from srpipe.settings import Train
-from srpipe.training.history import EpochRecord, discriminator_state
+from srpipe.training.history import EpochRecord, discriminator_state, epoch_record
+from srpipe.training.precision import Precision, choose
+from srpipe.training.processes import Group, explained
+from srpipe.training.resume import Store
+from srpipe.training.schedule import learning_rate
+from srpipe.training.state import Hardware, StageState, adversarial_stage, pixel_stage
 from srpipe.training.steps import adversarial_step, pixel_step
 
-# The progress line is refreshed every so many steps; each refresh waits for the device.
+# The progress line, and the watch over the losses, look at every so many steps.
 REPORT_EVERY = 10
-LOSSES = {"total", "discriminator"}
+# A discriminator is judged within an epoch over so many steps.
+JUDGE_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what: the same in every process and on every machine."""
+
+    packed: Packed
+    train_rows: Sequence[int]
+    validation_rows: Sequence[int]
+    settings: Train
+    content: ContentFeatures | None
+
+    @property
+    def plan(self) -> CropPlan:
+        """Return what an epoch draws."""
+        given = self.settings
+        return CropPlan(given.crop, given.batch_size, given.crops_per_image, given.seed)
+
+    @property
+    def steps(self) -> int:
+        """Return the steps of an epoch."""
+        return batches_per_epoch(len(self.train_rows), self.plan)
+
+    @property
+    def pixel_epochs(self) -> int:
+        """Return how many epochs come before the adversarial ones."""
+        return self.settings.epochs - self.settings.adversarial_epochs
+
+    def rates(self, epoch: int, step: int) -> tuple[float, float]:
+        """Return the learning rates of generator and discriminator for a step (from 0)."""
+        given = self.settings
+        if epoch <= self.pixel_epochs:
+            at, of = (epoch - 1) * self.steps + step, self.pixel_epochs * self.steps
+            shape, final = given.schedule, given.final_rate
+            warmup = given.warmup_steps
+            return learning_rate(
+                given.learning_rate, shape, at, of, final=final, warmup=warmup
+            ), 0.0
+        at = (epoch - self.pixel_epochs - 1) * self.steps + step
+        of = given.adversarial_epochs * self.steps
+        shape, final = given.adversarial_schedule, given.final_rate
+        return (
+            learning_rate(given.adversarial_learning_rate, shape, at, of, final=final),
+            learning_rate(given.discriminator.learning_rate, shape, at, of, final=final),
+        )
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The trained generator (eval mode, on its device) and what happened."""
+    """The averaged generators after the pixel stage and at the end (eval mode), and the history.
 
+    Without adversarial epochs both are the same network.
+    """
+
+    pixel: SRResNet
     generator: SRResNet
     history: list[EpochRecord]
 
 
-def train(
-    packed: Packed,
-    train_rows: list[int],
-    validation_rows: list[int],
-    settings: Train,
-    *,
-    content: ContentFeatures | None,
-    device: str,
-    on_epoch: Callable[[EpochRecord], None],
-) -> TrainingResult:
-    """Train a generator on packed pairs.
+@dataclass
+class Progress:
+    """Where training is: `steps` of `epoch` are done; sums over them, and the epochs before."""
 
-    Args:
-        packed: the images, at the scale to train for.
-        train_rows: manifest rows to draw crops from.
-        validation_rows: manifest rows to score after each epoch, whole.
-        settings: the train section.
-        content: the feature network, when the content weight is not 0 and there are adversarial
-            epochs; else None.
-        device: torch device name.
-        on_epoch: called with each epoch's record.
+    epoch: int = 1
+    steps: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    history: list[EpochRecord] = field(default_factory=list)
+
+
+def check_task(task: Task, processes: int) -> None:
+    """Refuse what could not be trained, before anything is.
 
     Raises:
         DataError: the images do not suit the crops.
-        TrainingError: the loss is no longer finite.
+        SettingsError: the batch cannot be shared equally.
     """
-    check_sizes(packed, train_rows, settings.crop)
-    plan = CropPlan(settings.crop, settings.batch_size, settings.crops_per_image, settings.seed)
-    steps = batches_per_epoch(len(train_rows), plan)
-    pixel_epochs = settings.epochs - settings.adversarial_epochs
+    check_sizes(task.packed, task.train_rows, task.settings.crop)
+    _ = task.steps
+    if task.settings.batch_size % processes:
+        raise SettingsError(
+            f"train.batch_size is {task.settings.batch_size}, which {processes} processes cannot "
+            f"share equally: set it to a multiple of {processes}, or SRPIPE_PROCESSES to a divisor"
+        )
 
-    seed_torch(settings.seed)
-    channels_last = torch.channels_last
-    generator = build_generator(settings.generator, packed.scale)
-    generator = generator.to(device, memory_format=channels_last)  # type: ignore[call-overload]
-    discriminator = Discriminator(
-        channels=settings.generator.channels, features=settings.discriminator.features
-    ).to(device, memory_format=channels_last)  # type: ignore[call-overload]
-    content = content.to(device) if content is not None else None
 
-    learnable = [weight for weight in generator.parameters() if weight.requires_grad]
-    pixel_optimizer = Adam(learnable, lr=settings.learning_rate)
-    schedule = CosineAnnealingLR(
-        pixel_optimizer, T_max=pixel_epochs * steps, eta_min=settings.learning_rate / 20
+def train(
+    task: Task,
+    hardware: Hardware,
+    store: Store | None,
+    *,
+    save_seconds: float,
+    on_epoch: Callable[[EpochRecord], None],
+) -> TrainingResult:
+    """Train a generator on packed pairs, from where `store` says that an earlier process was.
+
+    Args:
+        task: what to train.
+        hardware: device and processes.
+        store: where to save what is needed to go on; None in all but the first process.
+        save_seconds: how often to do so, beside the end of each epoch.
+        on_epoch: called in the first process with each epoch's record, those of earlier processes
+            included.
+
+    Raises:
+        DataError: the images do not suit the crops.
+        SettingsError: the batch cannot be shared equally.
+        TrainingError: the loss is no longer finite, or another process is lost.
+        CheckpointError: the saved state is damaged.
+    """
+    settings, group = task.settings, hardware.group
+    check_task(task, group.size)
+    if task.content is not None:
+        task.content.to(hardware.device)
+    precision = choose(settings.precision, hardware.device, settings.discriminator.name)
+    saved = group.from_first(lambda: store.load() if store else None)
+    state, progress = _begin(task, hardware, saved)
+    if group.first:
+        for record in progress.history:
+            on_epoch(record)
+
+    references = [
+        reference(task.packed.hr(row), task.packed.lr(row))
+        for row in group.share(task.validation_rows)
+    ]
+    saver = _Saver(store, group, settings.epochs, save_seconds)
+    while progress.epoch <= settings.epochs:
+        if progress.epoch > task.pixel_epochs and not state.adversarial:
+            state = adversarial_stage(settings, task.packed.scale, state.average.network, hardware)
+        rate = task.rates(progress.epoch, 0)[0]
+        with explained():
+            _train_epoch(task, state, progress, precision, hardware, saver)
+        means = {
+            name: float(value) / task.steps for name, value in group.means(progress.sums).items()
+        }
+        _refuse_nan(means, progress.epoch)
+        scores = _validate(state.average.network, references, len(task.validation_rows), hardware)
+        record = epoch_record(progress.epoch, state.adversarial, rate, means, scores)
+        progress.history.append(record)
+        progress.epoch, progress.steps, progress.sums = progress.epoch + 1, 0, {}
+        saver.save(state, progress)
+        if group.first:
+            _report(record, settings.epochs)
+            on_epoch(record)
+    generator = state.average.network
+    return TrainingResult(state.pixel or generator, generator, progress.history)
+
+
+def _begin(
+    task: Task, hardware: Hardware, saved: Mapping[str, Any] | None
+) -> tuple[StageState, Progress]:
+    """Return the state to train on from: a new one, or the saved one."""
+    state = pixel_stage(task.settings, task.packed.scale, hardware)
+    if saved is None:
+        return state, Progress()
+    if saved["stage"]["pixel"] is not None:
+        state = adversarial_stage(task.settings, task.packed.scale, state.average.network, hardware)
+    state.load(saved["stage"])
+    # The sums were over the whole batch; each process goes on from the same ones.
+    sums = {name: value.to(hardware.device) for name, value in saved["sums"].items()}
+    history = [EpochRecord(**each) for each in saved["history"]]
+    progress = Progress(saved["epoch"], saved["steps"], sums, history)
+    if hardware.group.first and progress.epoch > task.settings.epochs:
+        console.say("this training is done already; its outputs are written again")
+    elif hardware.group.first:
+        console.say(
+            f"going on with an interrupted training: epoch {progress.epoch}, "
+            f"step {progress.steps} of {task.steps}"
+        )
+    return state, progress
+
+
+def _train_epoch(
+    task: Task,
+    state: StageState,
+    progress: Progress,
+    precision: Precision,
+    hardware: Hardware,
+    saver: "_Saver",
+) -> None:
+    """Train the rest of the epoch that `progress` is in."""
+    settings, group = task.settings, hardware.group
+    state.generator.network.train()
+    batches = epoch_batches(
+        task.packed,
+        task.train_rows,
+        task.plan,
+        progress.epoch,
+        first_step=progress.steps,
+        part=group.rank,
+        parts=group.size,
+        threads=hardware.threads,
+        pinned=hardware.device.startswith("cuda"),
     )
-    rate = settings.adversarial_learning_rate
-    generator_optimizer = Adam(learnable, lr=rate, betas=(0.9, 0.99))
-    discriminator_optimizer = Adam(
-        discriminator.parameters(), lr=settings.discriminator.learning_rate, betas=(0.9, 0.99)
-    )
-
-    references = [reference(packed.hr(row), packed.lr(row)) for row in validation_rows]
-    history: list[EpochRecord] = []
-    for epoch in range(1, settings.epochs + 1):
-        adversarial = epoch > pixel_epochs
-        used = rate if adversarial else float(schedule.get_last_lr()[0])
-        generator.train()
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
-        batches = epoch_batches(packed, train_rows, plan, epoch)
-        with _bar(epoch, settings.epochs, adversarial, steps) as bar:
-            for step, (lr, hr) in enumerate(batches, start=1):
-                lr = to_channels(lr, generator.channels).to(device, memory_format=channels_last)
-                hr = to_channels(hr, generator.channels).to(device, memory_format=channels_last)
-                autocast = torch.autocast(
-                    torch.device(device).type, torch.bfloat16, enabled=settings.precision == "bf16"
+    watch = _Watch(settings.epochs, progress.epoch, group.first)
+    with _bar(task, progress, state.adversarial, group) as bar, contextlib.closing(batches):
+        for batch in batches:
+            lr, hr = _on_device(batch, settings.generator.channels, hardware.device)
+            rate, judge_rate = task.rates(progress.epoch, progress.steps)
+            state.generator.set_rate(rate)
+            if state.discriminator is not None:
+                state.discriminator.set_rate(judge_rate)
+                found = adversarial_step(
+                    state.generator,
+                    state.discriminator,
+                    lr,
+                    hr,
+                    settings.loss,
+                    task.content,
+                    precision,
+                    settings.gradient_clip,
                 )
-                if adversarial:
-                    losses, judged = adversarial_step(
-                        generator,
-                        discriminator,
-                        generator_optimizer,
-                        discriminator_optimizer,
-                        lr,
-                        hr,
-                        settings.loss,
-                        content,
-                        autocast,
-                    )
-                    sums["discriminator"] += judged.total.detach()
-                    sums["real"] += judged.real_score
-                    sums["fake"] += judged.fake_score
-                else:
-                    losses = pixel_step(generator, pixel_optimizer, lr, hr, settings.loss, autocast)
-                    schedule.step()
-                for name, value in vars(losses).items():
-                    if value is not None:
-                        sums[name] += value.detach()
-                bar.update()
-                if step % REPORT_EVERY == 0 or step == steps:
-                    _show(bar, {name: sums[name].item() / step for name in LOSSES & sums.keys()})
-        means = {name: float(value.item()) / steps for name, value in sums.items()}
-        record = _record(epoch, adversarial, used, means, _validate(generator, references, device))
-        _report(record, settings.epochs)
-        history.append(record)
-        on_epoch(record)
-    return TrainingResult(generator.eval(), history)
+            else:
+                found = pixel_step(
+                    state.generator, lr, hr, settings.loss, precision, settings.gradient_clip
+                )
+            state.average.update(state.generator.network)
+            for name, value in found.items():
+                progress.sums[name] = (
+                    progress.sums[name] + value if name in progress.sums else value
+                )
+            progress.steps += 1
+            bar.update()
+            watch.look(bar, progress)
+            saver.after_step(state, progress)
 
 
-@dataclass(frozen=True)
-class _Validation:
-    psnr: float
-    ssim: float
-    psnr_masked: float
-
-
-def _validate(generator: SRResNet, references: Sequence[Reference], device: str) -> _Validation:
-    """Score the generator on whole validation images, exactly as evaluation does."""
-    scores = [score(super_resolve(generator, each.lr, device), each) for each in references]
-    return _Validation(
-        statistics.fmean(each.psnr for each in scores),
-        statistics.fmean(each.ssim for each in scores),
-        statistics.fmean(each.psnr_masked for each in scores),
+def _on_device(batch: Batch, channels: int, device: str) -> tuple[Tensor, Tensor]:
+    """Send crops as bytes and make them float32 in [0, 1] there; nothing waits for the copy."""
+    lr, hr = (
+        to_channels(each.to(device, non_blocking=True).float().div_(255), channels)
+        for each in batch
     )
+    channels_last = torch.channels_last
+    return lr.contiguous(memory_format=channels_last), hr.contiguous(memory_format=channels_last)
 
 
-def _record(
-    epoch: int,
-    adversarial: bool,
-    learning_rate: float,
-    means: dict[str, float],
-    validation: _Validation,
-) -> EpochRecord:
-    return EpochRecord(
-        epoch=epoch,
-        stage="adversarial" if adversarial else "pixel",
-        learning_rate=learning_rate,
-        loss=means["total"],
-        loss_image=means["image"],
-        loss_adversarial=means.get("adversarial"),
-        loss_content=means.get("content"),
-        loss_total_variation=means.get("total_variation"),
-        loss_discriminator=means.get("discriminator"),
-        d_real=means.get("real"),
-        d_fake=means.get("fake"),
-        d_state=discriminator_state(means["real"], means["fake"]) if adversarial else "off",
-        psnr=validation.psnr,
-        ssim=validation.ssim,
-        psnr_masked=validation.psnr_masked,
-    )
+class _Saver:
+    """Saves the state every so many seconds, in a rhythm of steps that all processes agree on."""
+
+    def __init__(self, store: Store | None, group: Group, epochs: int, seconds: float) -> None:
+        self.store = store
+        self.epochs = epochs
+        self.group = group
+        self.seconds = seconds
+        self._begin()
+
+    def after_step(self, state: StageState, progress: Progress) -> None:
+        """Save when it is time. Agreeing on the time costs a message, so that is done rarely."""
+        self.steps += 1
+        if self.steps < self.next:
+            return
+        passed = time.monotonic() - self.since
+        left = self.group.from_first(lambda: self.seconds - passed)
+        if left > 0:
+            more = self.group.from_first(lambda: math.ceil(left / passed * self.steps))
+            self.next = self.steps + max(1, more)
+            return
+        self.save(state, progress)
+
+    def save(self, state: StageState, progress: Progress) -> None:
+        """Save now; every process must call this."""
+        sums = self.group.means(progress.sums)
+        if self.store is not None:
+            self.store.save(
+                {
+                    "epoch": progress.epoch,
+                    "steps": progress.steps,
+                    "sums": sums,
+                    "history": [asdict(record) for record in progress.history],
+                    "stage": state.state(finished=progress.epoch > self.epochs),
+                }
+            )
+        self._begin()
+
+    def _begin(self) -> None:
+        self.since, self.steps = time.monotonic(), 0
+        # Found anew for every save: a step of the adversarial stage takes longer than one before.
+        self.next = 1 if self.seconds == 0 else REPORT_EVERY
+
+
+class _Watch:
+    """Looks at the losses of some steps ago, whose values have reached the host meanwhile."""
+
+    def __init__(self, epochs: int, epoch: int, first: bool) -> None:
+        self.epochs = epochs
+        self.epoch = epoch
+        self.first = first
+        self.on_way: tuple[int, dict[str, Tensor], torch.cuda.Event | None] | None = None
+        self.judged_from: tuple[int, dict[str, float]] | None = None
+        self.told = False
+
+    def look(self, bar: "tqdm[Any]", progress: Progress) -> None:
+        """Show the losses that arrived, stop at one that is no number, and send for the next."""
+        if progress.steps % REPORT_EVERY:
+            return
+        if self.on_way is not None:
+            steps, values, event = self.on_way
+            if event is not None and not event.query():  # type: ignore[no-untyped-call]
+                return
+            sums = {name: float(value) for name, value in values.items()}
+            _refuse_nan(sums, self.epoch)
+            bar.set_postfix_str(f"loss {sums['total'] / steps:.3g}", refresh=False)
+            self._judge(steps, sums)
+        self.on_way = (progress.steps, *_fetched(progress.sums))
+
+    def _judge(self, steps: int, sums: dict[str, float]) -> None:
+        """Warn of a discriminator that teaches nothing while its epoch is still running."""
+        if "real" not in sums or self.told or not self.first:
+            return
+        if self.judged_from is None:
+            self.judged_from = steps, sums
+            return
+        since, before = self.judged_from
+        if steps - since < JUDGE_EVERY:
+            return
+        real, fake = ((sums[name] - before[name]) / (steps - since) for name in ("real", "fake"))
+        self.judged_from = steps, sums
+        verdict = discriminator_state(real, fake)
+        if verdict != "healthy":
+            self.told = True
+            _warn_discriminator(verdict, f"epoch {self.epoch}, steps {since} to {steps}")
+
+
+def _fetched(sums: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], torch.cuda.Event | None]:
+    """Start a copy to the host without waiting for it; it is there when the event has come."""
+    values = torch.stack(list(sums.values()))
+    event = None
+    if values.is_cuda:
+        # Only to page-locked memory does a copy go on by itself.
+        values = torch.empty_like(values, device="cpu", pin_memory=True).copy_(
+            values, non_blocking=True
+        )
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+    return dict(zip(sums, values, strict=True)), event
+
+
+def _refuse_nan(values: Mapping[str, float], epoch: int) -> None:
+    for name in ("total", "discriminator"):
+        if not math.isfinite(values.get(name, 0.0)):
+            raise TrainingError(
+                f"the {name} loss is {values[name]} in epoch {epoch}: lower train.learning_rate, "
+                "train.adversarial_learning_rate or train.discriminator.learning_rate, set "
+                "train.gradient_clip: 1.0, or set train.precision: fp32"
+            )
+
+
+def _validate(
+    generator: SRResNet, references: Sequence[Reference], total: int, hardware: Hardware
+) -> dict[str, float]:
+    """Score the generator on whole validation images, exactly as evaluation does.
+
+    Each process scores its share of them; the means are over all, in their order, so that they do
+    not depend on the number of processes.
+    """
+    part = [score(super_resolve(generator, each.lr, hardware.device), each) for each in references]
+    scores = hardware.group.gather(part, total)
+    return {
+        name: math.fsum(getattr(each, name) for each in scores) / total for name in Scores.names()
+    }
 
 
 def _bar(
-    epoch: int, epochs: int, adversarial: bool, steps: int
+    task: Task, progress: Progress, adversarial: bool, group: Group
 ) -> contextlib.AbstractContextManager["tqdm[Any]"]:
     stage = "adversarial" if adversarial else "pixel"
-    return console.bar(steps, what=f"epoch {epoch}/{epochs} ({stage})", unit="step")
-
-
-def _show(bar: "tqdm[Any]", losses: dict[str, float]) -> None:
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the {name} loss is {value} in {bar.desc}: lower train.learning_rate, "
-                "train.adversarial_learning_rate or train.discriminator.learning_rate, or set "
-                "train.precision: fp32"
-            )
-    bar.set_postfix_str(f"loss {losses['total']:.3g}", refresh=False)
+    what = f"epoch {progress.epoch}/{task.settings.epochs} ({stage})"
+    return console.bar(task.steps, what=what, unit="step", done=progress.steps, shown=group.first)
 
 
 def _report(record: EpochRecord, epochs: int) -> None:
     scores = f"PSNR {record.psnr:.2f} dB (masked {record.psnr_masked:.2f}), SSIM {record.ssim:.4f}"
     judged = ""
-    if record.d_real is not None and record.d_fake is not None:
-        judged = f", D(HR) {record.d_real:.2f}, D(SR) {record.d_fake:.2f}"
+    if record.d_real_accuracy is not None and record.d_fake_accuracy is not None:
+        judged = (
+            f", discriminator right on {record.d_real_accuracy:.0%} of HR and "
+            f"{record.d_fake_accuracy:.0%} of SR"
+        )
     console.say(
         f"epoch {record.epoch}/{epochs} {record.stage}: loss {record.loss:.3g}, "
         f"validation {scores}{judged}"
     )
     if record.d_state in ("saturated", "blind"):
-        console.warn(
-            f"the discriminator is {record.d_state} in epoch {record.epoch}: the adversarial loss "
-            "teaches the generator nothing now"
-        )
+        _warn_discriminator(record.d_state, f"epoch {record.epoch}")
+
+
+def _warn_discriminator(verdict: str, when: str) -> None:
+    advice = {
+        "saturated": "lower train.discriminator.learning_rate or raise train.loss.adversarial",
+        "blind": "raise train.discriminator.learning_rate or train more adversarial epochs",
+    }[verdict]
+    console.warn(
+        f"the discriminator is {verdict} in {when}: the adversarial loss teaches the generator "
+        f"nothing now; {advice}"
+    )

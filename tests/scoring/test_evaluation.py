@@ -130,6 +130,13 @@ def test_a_summary_has_means_intervals_and_counts(table: pd.DataFrame) -> None:
     }
 
 
+def test_of_a_distance_the_lower_is_better(table: pd.DataFrame) -> None:
+    """Gains stay differences; an image counts as better where its distance is the lower."""
+    nearer = table.assign(content_distance=table["bicubic_content_distance"] + [-2, -1, -1, 3, 0])
+    gain = summary(with_gains(nearer), samples=100, seed=0)["over_bicubic"]["content_distance"]
+    assert (gain["mean"], gain["better_images"]) == (-0.2, 3)
+
+
 def test_a_summary_depends_on_its_seed_alone(table: pd.DataFrame) -> None:
     """The same seed gives the same intervals, the order of images does not matter for means."""
     gained = with_gains(table)
@@ -147,7 +154,7 @@ def test_patients_are_drawn_whole(table: pd.DataFrame) -> None:
 
 
 def test_the_text_table_is_markdown_with_a_row_a_method() -> None:
-    """PSNR with two digits, SSIM with four; notes stand below."""
+    """PSNR and content distance with two digits, SSIM with four; notes stand below."""
     rows = {
         "bicubic": {name: 0.91234 if "ssim" in name else 36.456 for name in NAMES},
         "a longer name": {name: 0.9 if "ssim" in name else 7 for name in NAMES},
@@ -161,10 +168,11 @@ def test_the_text_table_is_markdown_with_a_row_a_method() -> None:
         "SSIM",
         "SSIM masked",
         "LR-PSNR (dB)",
+        "content dist.",
     ]
     assert all(set(cell) <= {"-", ":"} for cell in cells[1])
-    assert cells[2] == ["bicubic", "36.46", "36.46", "0.9123", "0.9123", "36.46"]
-    assert cells[3] == ["a longer name", "7.00", "7.00", "0.9000", "0.9000", "7.00"]
+    assert cells[2] == ["bicubic", "36.46", "36.46", "0.9123", "0.9123", "36.46", "36.46"]
+    assert cells[3] == ["a longer name", "7.00", "7.00", "0.9000", "0.9000", "7.00", "7.00"]
     assert lines[4:] == ["A note."]
 
 

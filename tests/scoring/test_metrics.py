@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from srpipe.resample import back_project, bicubic, downsample
+from srpipe.scoring import perception
 from srpipe.scoring.metrics import (
+    LOWER_IS_BETTER,
     Reference,
     Scores,
     psnr,
@@ -91,8 +93,10 @@ def test_differences_do_not_wrap_around() -> None:
 
 
 def test_identical_images_score_the_maximum(hr: Grey, against: Reference) -> None:
-    """100 dB and an SSIM of 1, everywhere."""
-    assert score(hr, against) == Scores(100.0, pytest.approx(1), 100.0, pytest.approx(1), 100.0)
+    """100 dB and an SSIM of 1, everywhere, at no distance."""
+    assert score(hr, against) == Scores(
+        100.0, pytest.approx(1), 100.0, pytest.approx(1), 100.0, 0.0
+    )
 
 
 def test_psnr_is_capped_without_a_jump() -> None:
@@ -179,6 +183,35 @@ def test_back_projection_is_more_faithful_than_bicubic(hr: Grey, against: Refere
     assert better.psnr > plain.psnr
 
 
+def test_the_content_distance_is_that_of_the_whole_image(hr: Grey, against: Reference) -> None:
+    """Between SR and HR; the mask does not change it."""
+    sr = bicubic(against.lr, 4)
+    wanted = perception.content_distance(perception.features(sr), perception.features(hr))
+    assert wanted > 1
+    nothing = with_mask(against, np.zeros(hr.shape, bool))
+    assert score(sr, against).content_distance == wanted
+    assert score(sr, nothing).content_distance == wanted
+
+
+def test_the_features_of_hr_are_computed_once(
+    hr: Grey, against: Reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every method is judged by the same ones, and a method costs one pass of the network."""
+    seen: list[Grey] = []
+
+    def features(image: Grey) -> perception.Features:
+        seen.append(image)
+        return (np.float32(image)[None],)
+
+    monkeypatch.setattr(perception, "features", features)
+    fresh = with_mask(against, against.mask)
+    methods = bicubic(against.lr, 4), back_project(against.lr, 4, 3), hr
+    scores = [score(sr, fresh) for sr in methods]
+    assert sum(image is hr for image in seen) == 2  # as HR, and as the last method's image
+    assert len(seen) == 4
+    assert scores[2].content_distance == 0 < scores[1].content_distance
+
+
 @pytest.mark.parametrize("scale", [2, 4, 8])
 def test_the_reference_finds_the_scale(scale: int) -> None:
     """From the two sizes."""
@@ -204,11 +237,19 @@ def test_another_shape_or_type_is_refused(hr: Grey, against: Reference) -> None:
 
 def test_names_are_those_of_the_fields() -> None:
     """In the order of the tables."""
-    assert Scores.names() == ("psnr", "ssim", "psnr_masked", "ssim_masked", "lr_psnr")
+    assert Scores.names() == (
+        "psnr",
+        "ssim",
+        "psnr_masked",
+        "ssim_masked",
+        "lr_psnr",
+        "content_distance",
+    )
+    assert set(Scores.names()) > LOWER_IS_BETTER == {"content_distance"}
 
 
 def test_real_radiographs_score_as_measured_before(nih_sample: Path) -> None:
-    """On real images bicubic is far below back-projection in faithfulness, and markers cost it."""
+    """On real images back-projection is the more faithful and nearer one, and markers cost."""
     listed = (nih_sample / "test_list.txt").read_text().split()
     names = [name for name in listed if (nih_sample / "images" / name).exists()]
     scores = []
@@ -223,3 +264,4 @@ def test_real_radiographs_score_as_measured_before(nih_sample: Path) -> None:
         assert plain.psnr_masked > plain.psnr
         assert better.psnr > plain.psnr
         assert better.lr_psnr > plain.lr_psnr + 6
+        assert 4 < better.content_distance < plain.content_distance < 12

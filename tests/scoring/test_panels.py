@@ -16,17 +16,16 @@ from srpipe.scoring.panels import DETAIL, comparison_panel
 from tests.conftest import MakeImage
 
 
-def draw(path: Path, against: Reference, sr: GreyImage | None = None) -> None:
-    """Draw a panel in which SR is bicubic unless given."""
+def draw(path: Path, against: Reference, **methods: GreyImage) -> None:
+    """Draw a panel of bicubic and these methods; without any, of bicubic twice."""
     interpolated = bicubic(against.lr, against.scale)
-    sr = interpolated if sr is None else sr
+    images = {"bicubic": interpolated, **(methods or {"SR": interpolated})}
     comparison_panel(
         path,
         "a title",
         against,
-        interpolated,
-        sr,
-        {"bicubic": score(interpolated, against), "SR": score(sr, against)},
+        images,
+        {name: score(image, against) for name, image in images.items()},
     )
 
 
@@ -56,12 +55,16 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_a_panel_is_a_png_of_one_size(
     tmp_path: Path, make_image: MakeImage, height: int, width: int
 ) -> None:
-    """16 x 8.6 inches at 80 dpi, whatever the image's size."""
+    """16 x 8.6 inches at 80 dpi, whatever the image's size; 4 more a method."""
     hr = make_image(0, height, width)
     draw(tmp_path / "new" / "panel.png", reference(hr, downsample(hr, 4)))
     with Image.open(tmp_path / "new" / "panel.png") as opened:
         opened.load()
         assert (opened.format, opened.size) == ("PNG", (1280, 688))
+    draw(tmp_path / "panel.png", reference(hr, downsample(hr, 4)), pixel=hr, adversarial=hr)
+    with Image.open(tmp_path / "panel.png") as opened:
+        opened.load()
+        assert opened.size == (1600, 688)
 
 
 def test_the_same_images_give_the_same_bytes(tmp_path: Path, make_image: MakeImage) -> None:
@@ -87,7 +90,7 @@ def test_details_are_of_one_place(tmp_path: Path, shown: list[Any], make_image: 
     hr = make_image(3, 320, 400)
     against = reference(hr, downsample(hr, 4))
     sr = make_image(4, 320, 400)
-    draw(tmp_path / "panel.png", against, sr)
+    draw(tmp_path / "panel.png", against, SR=sr)
     windows = np.lib.stride_tricks.sliding_window_view(against.hr, (DETAIL, DETAIL))[::4, ::4]
     ((row, column),) = np.argwhere((windows == shown[3]).all(axis=(2, 3)))
     here = np.s_[row * 4 : row * 4 + DETAIL, column * 4 : column * 4 + DETAIL]
@@ -97,6 +100,31 @@ def test_details_are_of_one_place(tmp_path: Path, shown: list[Any], make_image: 
     assert np.array_equal(shown[0], against.lr[row : row + side, column : column + side])
     assert np.array_equal(shown[4], hr)
     assert np.allclose(shown[6], np.abs(sr / 255 - hr / 255))
+
+
+def test_each_method_has_its_detail_and_its_error(
+    tmp_path: Path, shown: list[Any], make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order given; the last map compares the last method with bicubic."""
+    hr, pixel, adversarial = (make_image(seed, 64, 80) for seed in (3, 4, 5))
+    captions: list[str] = []
+    monkeypatch.setattr(panels, "_finish", lambda _, caption: captions.append(caption))
+    against = reference(hr, downsample(hr, 4))
+    draw(tmp_path / "panel.png", against, pixel=pixel, adversarial=adversarial)
+    errors = [
+        np.abs(image / 255 - hr / 255) for image in (bicubic(against.lr, 4), pixel, adversarial)
+    ]
+    assert len(shown) == 10
+    for drawn, error in zip(shown[6:9], errors, strict=True):
+        assert np.allclose(drawn, error)
+    assert np.allclose(shown[9], errors[0] - errors[2])
+    distance = score(adversarial, against).content_distance
+    assert captions[3].startswith("adversarial: ")
+    assert captions[3].endswith(f"content distance {distance:.2f}")
+    assert captions[6:9] == [
+        f"|{name} - HR|, whole" for name in ("bicubic", "pixel", "adversarial")
+    ]
+    assert captions[9].startswith("adversarial: ")
 
 
 def test_markers_do_not_draw_the_detail(tmp_path: Path, shown: list[Any]) -> None:

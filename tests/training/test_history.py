@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from srpipe.training.history import (
     EpochRecord,
     as_table,
     discriminator_state,
+    epoch_record,
     plot_losses,
     plot_validation,
+    verdict,
 )
 
 COLUMNS = [
@@ -26,12 +29,18 @@ COLUMNS = [
     "loss_content",
     "loss_total_variation",
     "loss_discriminator",
+    "gradient_norm",
+    "d_gradient_norm",
     "d_real",
     "d_fake",
+    "d_real_accuracy",
+    "d_fake_accuracy",
     "d_state",
     "psnr",
     "ssim",
     "psnr_masked",
+    "lr_psnr",
+    "content_distance",
 ]
 PIXEL = EpochRecord(
     epoch=1,
@@ -43,12 +52,18 @@ PIXEL = EpochRecord(
     loss_content=None,
     loss_total_variation=None,
     loss_discriminator=None,
+    gradient_norm=0.25,
+    d_gradient_norm=None,
     d_real=None,
     d_fake=None,
+    d_real_accuracy=None,
+    d_fake_accuracy=None,
     d_state="off",
     psnr=36.5,
     ssim=0.91,
     psnr_masked=38.0,
+    lr_psnr=44.0,
+    content_distance=6.5,
 )
 ADVERSARIAL = EpochRecord(
     epoch=2,
@@ -60,12 +75,18 @@ ADVERSARIAL = EpochRecord(
     loss_content=0.3,
     loss_total_variation=None,
     loss_discriminator=0.6,
+    gradient_norm=0.5,
+    d_gradient_norm=1.5,
     d_real=0.62,
     d_fake=0.41,
+    d_real_accuracy=0.75,
+    d_fake_accuracy=0.875,
     d_state="healthy",
     psnr=37.0,
     ssim=0.92,
     psnr_masked=39.0,
+    lr_psnr=43.0,
+    content_distance=5.5,
 )
 
 
@@ -112,17 +133,84 @@ def test_numbers_are_what_was_measured() -> None:
         "learning_rate": 0.0005,
         "loss": 0.0123456789,
         "loss_image": 0.0123456789,
+        "gradient_norm": 0.25,
         "psnr": 36.5,
         "ssim": 0.91,
         "psnr_masked": 38.0,
+        "lr_psnr": 44.0,
+        "content_distance": 6.5,
     }
-    assert {"d_real", "d_fake", "loss_adversarial"} <= ADVERSARIAL.numbers().keys()
+    assert set(COLUMNS) - ADVERSARIAL.numbers().keys() == {
+        "epoch",
+        "stage",
+        "d_state",
+        "loss_total_variation",
+    }
+
+
+def test_a_record_is_made_of_what_was_found() -> None:
+    """The steps' means and the scores under their names in the table; what was off is None."""
+    means = {"total": 0.0123456789, "image": 0.0123456789, "gradient_norm": 0.25}
+    scores = {
+        "psnr": 36.5,
+        "ssim": 0.91,
+        "psnr_masked": 38.0,
+        "ssim_masked": 0.95,
+        "lr_psnr": 44.0,
+        "content_distance": 6.5,
+    }
+    assert epoch_record(1, False, 0.0005, means, scores) == PIXEL
+    means = {
+        "total": 0.02,
+        "image": 0.011,
+        "adversarial": 0.7,
+        "content": 0.3,
+        "gradient_norm": 0.5,
+        "discriminator": 0.6,
+        "discriminator_norm": 1.5,
+        "real": 0.62,
+        "fake": 0.41,
+        "real_accuracy": 0.75,
+        "fake_accuracy": 0.875,
+    }
+    scores |= {
+        "psnr": 37.0,
+        "ssim": 0.92,
+        "psnr_masked": 39.0,
+        "lr_psnr": 43.0,
+        "content_distance": 5.5,
+    }
+    assert epoch_record(2, True, 0.0001, means, scores) == ADVERSARIAL
+    blind = epoch_record(2, True, 0.0001, {**means, "real": 0.5, "fake": 0.5}, scores)
+    assert blind.d_state == "blind"
+
+
+def test_the_verdict_is_of_the_last_epoch() -> None:
+    """Rounded for a metrics file; collapsed epochs are counted over all that had a discriminator."""
+    validation = {"psnr": 36.5, "psnr_masked": 38.0, "ssim": 0.91}
+    assert verdict([PIXEL]) == {
+        "epochs": 1,
+        "loss": 0.012346,
+        "validation": {**validation, "lr_psnr": 44.0, "content_distance": 6.5},
+    }
+    blind = replace(ADVERSARIAL, d_state="blind")
+    saturated = replace(ADVERSARIAL, epoch=3, d_state="saturated")
+    last = replace(ADVERSARIAL, epoch=4, d_real=0.123456)
+    judged = verdict([PIXEL, blind, saturated, last])["discriminator"]
+    assert judged == {
+        "real_score": 0.1235,
+        "fake_score": 0.41,
+        "real_accuracy": 0.75,
+        "fake_accuracy": 0.875,
+        "state": "healthy",
+        "collapsed_epochs": 2,
+    }
 
 
 @pytest.mark.parametrize("plot", [plot_losses, plot_validation])
 @pytest.mark.parametrize("history", [[PIXEL], [PIXEL, ADVERSARIAL]], ids=["pixel", "both"])
 def test_plots_are_pictures(tmp_path: Path, plot: object, history: list[EpochRecord]) -> None:
-    """A PNG with ink on white in both halves, the same bytes each time, into a new folder."""
+    """A PNG with ink on white in all three panels, the same bytes each time, into a new folder."""
     assert callable(plot)
     path = tmp_path / "new" / "plot.png"
     plot(history, path)
@@ -130,18 +218,31 @@ def test_plots_are_pictures(tmp_path: Path, plot: object, history: list[EpochRec
     image = Image.open(io.BytesIO(data))
     assert image.format == "PNG"
     grey = np.asarray(image.convert("L"))
-    assert grey.shape == (400, 1200)
-    for half in (grey[:, :600], grey[:, 600:]):
-        assert half.max() == 255
-        assert (half < 128).sum() > 300
+    assert grey.shape == (400, 1800)
+    for panel in (grey[:, :600], grey[:, 600:1200], grey[:, 1200:]):
+        assert panel.max() == 255
+        assert (panel < 128).sum() > 300
     plot(history, path)
     assert path.read_bytes() == data
 
 
-def test_plots_show_the_values(tmp_path: Path) -> None:
-    """Another history gives another picture."""
-    plot_validation([PIXEL, ADVERSARIAL], tmp_path / "a.png")
-    plot_validation([PIXEL, replace(ADVERSARIAL, psnr=36.6)], tmp_path / "b.png")
+@pytest.mark.parametrize(
+    ("plot", "change"),
+    [
+        (plot_losses, {"loss": 0.03}),
+        (plot_losses, {"d_fake": 0.3}),
+        (plot_losses, {"d_real_accuracy": 0.5}),
+        (plot_losses, {"gradient_norm": 0.75}),
+        (plot_losses, {"d_gradient_norm": 0.75}),
+        (plot_validation, {"psnr": 36.6}),
+        (plot_validation, {"ssim": 0.915}),
+        (plot_validation, {"content_distance": 6.0}),
+    ],
+)
+def test_plots_show_the_values(tmp_path: Path, plot: Any, change: dict[str, float]) -> None:
+    """Another value gives another picture."""
+    plot([PIXEL, ADVERSARIAL], tmp_path / "a.png")
+    plot([PIXEL, replace(ADVERSARIAL, **change)], tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
 
 

@@ -1,37 +1,46 @@
-"""Each step changes the network that it is for, and both networks learn."""
+"""Each step changes the network that it is for, within the norm it is given, and both learn."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import AdamW
 
-from srpipe.losses import DiscriminatorLoss, GeneratorLoss
 from srpipe.models.discriminator import Discriminator
 from srpipe.models.generators import SwiftSRGAN
 from srpipe.settings import Loss
+from srpipe.training.precision import Precision
+from srpipe.training.state import Learner
 from srpipe.training.steps import adversarial_step, pixel_step
 
-FP32 = torch.autocast("cpu", torch.bfloat16, enabled=False)
-WEIGHTS = Loss(image="mse", adversarial=0.1, content=0.0, total_variation=0.0)
+FP32 = Precision(generator=False, discriminator=False)
+FORMS = ("bce", "hinge", "relativistic")
 
 
-def generator() -> SwiftSRGAN:
+def loss(**changes: Any) -> Loss:
+    """Return settings of the loss: image and adversarial term alone, unless changed."""
+    terms = {"image": "mse", "adversarial": 0.1, "content": 0.0, "total_variation": 0.0}
+    return Loss.model_validate({**terms, "adversarial_form": "bce", **changes})
+
+
+def learner(network: nn.Module, rate: float) -> Learner:
+    """Return a network that learns, as the training state makes it."""
+    learnable = [weight for weight in network.parameters() if weight.requires_grad]
+    return Learner(network, network, AdamW(learnable, lr=rate, weight_decay=0.0, fused=True))
+
+
+def generator(rate: float = 1e-3) -> Learner:
     """Return a tiny generator in train mode."""
     torch.manual_seed(0)
-    return SwiftSRGAN(channels=1, features=8, blocks=1, scale=2)
+    return learner(SwiftSRGAN(channels=1, features=8, blocks=1, scale=2), rate)
 
 
-def discriminator() -> Discriminator:
+def discriminator(rate: float = 1e-3) -> Learner:
     """Return a tiny discriminator."""
     torch.manual_seed(1)
-    return Discriminator(channels=1, features=4)
-
-
-def learnable(model: nn.Module) -> list[nn.Parameter]:
-    """Return the weights that train."""
-    return [weight for weight in model.parameters() if weight.requires_grad]
+    return learner(Discriminator(channels=1, features=4), rate)
 
 
 def crops(count: int = 4) -> tuple[Tensor, Tensor]:
@@ -43,14 +52,20 @@ def crops(count: int = 4) -> tuple[Tensor, Tensor]:
     return lr, hr + checks
 
 
-def weights_of(model: nn.Module) -> list[Tensor]:
+def weights_of(each: Learner) -> list[Tensor]:
     """Return a copy of all weights."""
-    return [weight.detach().clone() for weight in model.parameters()]
+    return [weight.detach().clone() for weight in each.network.parameters()]
 
 
-def gradients_of(model: nn.Module) -> list[Tensor | None]:
+def gradients_of(each: Learner) -> list[Tensor | None]:
     """Return a copy of all gradients."""
-    return [None if w.grad is None else w.grad.clone() for w in model.parameters()]
+    return [None if w.grad is None else w.grad.clone() for w in each.network.parameters()]
+
+
+def norm_of(gradients: list[Tensor | None]) -> float:
+    """Return the Euclidean norm of all gradients together."""
+    squares = [float(each.double().square().sum()) for each in gradients if each is not None]
+    return sum(squares) ** 0.5
 
 
 def same(a: list[Any], b: list[Any]) -> bool:
@@ -61,37 +76,44 @@ def same(a: list[Any], b: list[Any]) -> bool:
     )
 
 
-class Pair:
-    """A generator, a discriminator and their optimizers."""
+class Applied:
+    """Notes the norm of the gradient that a learner's optimizer is given."""
 
-    def __init__(self, generator_rate: float = 1e-3, discriminator_rate: float = 1e-3) -> None:
-        self.generator, self.discriminator = generator(), discriminator()
-        self.of_generator = Adam(learnable(self.generator), lr=generator_rate)
-        self.of_discriminator = Adam(self.discriminator.parameters(), lr=discriminator_rate)
-
-    def step(
-        self, lr: Tensor, hr: Tensor, weights: Loss = WEIGHTS
-    ) -> tuple[GeneratorLoss, DiscriminatorLoss]:
-        """Take one adversarial step."""
-        return adversarial_step(
-            self.generator,
-            self.discriminator,
-            self.of_generator,
-            self.of_discriminator,
-            lr,
-            hr,
-            weights,
-            None,
-            FP32,
+    def __init__(self, each: Learner) -> None:
+        self.norms: list[float] = []
+        each.optimizer.register_step_pre_hook(
+            lambda *_: self.norms.append(norm_of(gradients_of(each)))
         )
 
 
-def test_each_half_step_changes_its_own_network_alone() -> None:
+class Pair:
+    """A generator and a discriminator that learn from each other."""
+
+    def __init__(self, generator_rate: float = 1e-3, discriminator_rate: float = 1e-3) -> None:
+        self.generator = generator(generator_rate)
+        self.discriminator = discriminator(discriminator_rate)
+
+    def step(
+        self,
+        lr: Tensor,
+        hr: Tensor,
+        weights: Loss | None = None,
+        precision: Precision = FP32,
+        clip: float = 0.0,
+    ) -> Mapping[str, Tensor]:
+        """Take one adversarial step."""
+        return adversarial_step(
+            self.generator, self.discriminator, lr, hr, weights or loss(), None, precision, clip
+        )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_half_step_changes_its_own_network_alone(form: str) -> None:
     """The discriminator's half leaves the generator as it was; the generator's half leaves the
     discriminator's weights and gradients as they were.
     """
     pair = Pair()
-    pair.step(*crops())  # so that gradients of an earlier step are there
+    pair.step(*crops(), loss(adversarial_form=form))  # gradients of an earlier step are there
     before = weights_of(pair.generator), weights_of(pair.discriminator)
     generator_gradients = gradients_of(pair.generator)
     between: list[Any] = []
@@ -106,8 +128,8 @@ def test_each_half_step_changes_its_own_network_alone() -> None:
             )
         )
 
-    pair.of_discriminator.register_step_post_hook(look)
-    pair.step(*crops())
+    pair.discriminator.optimizer.register_step_post_hook(look)
+    pair.step(*crops(), loss(adversarial_form=form))
     ((generator_weights, gradients, discriminator_weights, discriminator_gradients),) = between
     assert same(generator_weights, before[0])
     assert same(gradients, generator_gradients)
@@ -120,49 +142,52 @@ def test_each_half_step_changes_its_own_network_alone() -> None:
 def test_a_step_starts_from_no_gradient() -> None:
     """What an earlier batch left behind does not add up."""
     clean, soiled = Pair(), Pair()
-    for weight in [*soiled.generator.parameters(), *soiled.discriminator.parameters()]:
-        weight.grad = torch.full_like(weight, 1e3)
+    for each in (soiled.generator, soiled.discriminator):
+        for weight in each.network.parameters():
+            if weight.requires_grad:
+                weight.grad = torch.full_like(weight, 1e3)
     clean.step(*crops())
     soiled.step(*crops())
     assert same(weights_of(clean.discriminator), weights_of(soiled.discriminator))
-    trained = [learnable(each.generator) for each in (clean, soiled)]
-    assert same(*trained)
+    assert same(weights_of(clean.generator), weights_of(soiled.generator))
 
 
 def test_the_discriminator_learns_to_tell_sr_from_hr() -> None:
-    """Against a generator that stands still, it soon gets every crop right."""
+    """Against a generator that stands still, it soon gets every crop right, and says so."""
     pair = Pair(generator_rate=0.0, discriminator_rate=3e-3)
     lr, hr = crops(8)
-    scores = [pair.step(lr, hr)[1] for _ in range(15)]
-    assert abs(scores[0].real_score - scores[0].fake_score) < 0.2
-    assert scores[-1].real_score > 0.9
-    assert scores[-1].fake_score < 0.1
-    assert scores[-1].total < scores[0].total / 3
+    found = [pair.step(lr, hr) for _ in range(15)]
+    assert abs(found[0]["real"] - found[0]["fake"]) < 0.2
+    assert found[-1]["real"] > 0.9
+    assert found[-1]["fake"] < 0.1
+    assert found[-1]["real_accuracy"] == found[-1]["fake_accuracy"] == 1
+    assert found[-1]["discriminator"] < found[0]["discriminator"] / 3
 
 
-def test_the_generator_learns_to_fool_the_discriminator() -> None:
-    """Against a discriminator that stands still, its adversarial loss falls."""
+@pytest.mark.parametrize("form", FORMS)
+def test_the_generator_learns_to_fool_the_discriminator(form: str) -> None:
+    """Against a discriminator that stands still, its adversarial loss falls, in each form."""
     pair = Pair(generator_rate=3e-3, discriminator_rate=3e-3)
     lr, hr = crops()
     for _ in range(5):
-        pair.step(lr, hr)
-    pair.of_discriminator.param_groups[0]["lr"] = 0.0
-    fooling = Loss(image="mse", adversarial=100.0, content=0.0, total_variation=0.0)
-    losses = [pair.step(lr, hr, fooling)[0].adversarial for _ in range(25)]
-    assert losses[-1] < losses[0] / 2
+        pair.step(lr, hr, loss(adversarial_form=form))
+    pair.discriminator.set_rate(0.0)
+    fooling = loss(adversarial=100.0, adversarial_form=form)
+    found = [pair.step(lr, hr, fooling) for _ in range(25)]
+    start, end = (float(found[index]["adversarial"]) for index in (0, -1))
+    assert end < start - abs(start) / 2
+    assert found[-1]["fake"] > found[0]["fake"]
 
 
 @pytest.mark.parametrize("image", ["mse", "l1"])
-def test_pixel_steps_fit_one_batch(image: Any) -> None:
+def test_pixel_steps_fit_one_batch(image: str) -> None:
     """On a batch seen again and again the loss falls to less than half."""
-    model = generator()
-    optimizer = Adam(learnable(model), lr=5e-3)
-    weights = Loss(image=image, adversarial=1.0, content=1.0, total_variation=0.0)
+    model = generator(5e-3)
     lr, hr = crops()
-    losses = [pixel_step(model, optimizer, lr, hr, weights, FP32) for _ in range(40)]
-    assert losses[-1].total < losses[0].total / 2
-    assert losses[0].adversarial is None
-    assert losses[0].content is None
+    weights = loss(image=image, adversarial=1.0, content=1.0)
+    found = [pixel_step(model, lr, hr, weights, FP32, 0.0) for _ in range(40)]
+    assert found[-1]["total"] < found[0]["total"] / 2
+    assert set(found[0]) == {"total", "image", "gradient_norm"}
 
 
 def test_a_pixel_step_reports_the_loss_before_it() -> None:
@@ -170,29 +195,113 @@ def test_a_pixel_step_reports_the_loss_before_it() -> None:
     model = generator()
     lr, hr = crops()
     with torch.no_grad():
-        wanted = (model(lr) - hr).square().mean()
+        wanted = (model.network(lr) - hr).square().mean()
     before = weights_of(model)
-    losses = pixel_step(model, Adam(learnable(model), lr=1e-3), lr, hr, WEIGHTS, FP32)
-    assert torch.allclose(losses.total, wanted)
+    found = pixel_step(model, lr, hr, loss(), FP32, 0.0)
+    assert torch.allclose(found["total"], wanted)
     assert not same(weights_of(model), before)
 
 
-def test_bf16_steps_keep_weights_and_losses_in_fp32() -> None:
-    """Autocast is for the forward pass; what is summed and stored has full precision."""
-    autocast = torch.autocast("cpu", torch.bfloat16)
+def test_what_a_step_finds_is_named_and_detached() -> None:
+    """Scalars without a graph behind them: summing them over an epoch holds no memory."""
+    found = Pair().step(*crops(), loss(total_variation=0.1))
+    assert set(found) == {
+        "total",
+        "image",
+        "adversarial",
+        "total_variation",
+        "gradient_norm",
+        "discriminator",
+        "real",
+        "fake",
+        "real_accuracy",
+        "fake_accuracy",
+        "discriminator_norm",
+    }
+    for name, value in found.items():
+        assert value.shape == (), name
+        assert value.dtype == torch.float32, name
+        assert not value.requires_grad, name
+    terms = found["image"] + 0.1 * found["adversarial"] + 0.1 * found["total_variation"]
+    assert torch.allclose(found["total"], terms)
+
+
+def test_the_reported_norm_is_the_gradients() -> None:
+    """Of all weights of a network together; without clipping the optimizer gets it as it is."""
     pair = Pair()
-    lr, hr = crops()
-    losses, judged = adversarial_step(
-        pair.generator,
-        pair.discriminator,
-        pair.of_generator,
-        pair.of_discriminator,
-        lr,
-        hr,
-        WEIGHTS,
-        None,
-        autocast,
-    )
-    assert losses.total.dtype == judged.total.dtype == torch.float32
-    assert torch.isfinite(losses.total)
-    assert all(weight.dtype == torch.float32 for weight in pair.generator.parameters())
+    applied = Applied(pair.generator), Applied(pair.discriminator)
+    found = pair.step(*crops())
+    assert applied[0].norms == [pytest.approx(float(found["gradient_norm"]), rel=1e-5)]
+    assert applied[1].norms == [pytest.approx(float(found["discriminator_norm"]), rel=1e-5)]
+    model = generator()
+    of_pixels = Applied(model)
+    found = pixel_step(model, *crops(), loss(), FP32, 0.0)
+    assert of_pixels.norms == [pytest.approx(float(found["gradient_norm"]), rel=1e-5)]
+
+
+@pytest.mark.parametrize("fraction", [0.5, 0.01])
+def test_clipping_bounds_the_norm_that_is_applied(fraction: float) -> None:
+    """Both networks' gradients are cut to the norm, direction kept; what is told is the norm
+    before.
+    """
+    free, bound = Pair(), Pair()
+    told = free.step(*crops())
+    clip = fraction * min(float(told["gradient_norm"]), float(told["discriminator_norm"]))
+    applied = Applied(bound.discriminator)
+    found = bound.step(*crops(), clip=clip)
+    assert applied.norms == [pytest.approx(clip, rel=1e-3)]
+    assert norm_of(gradients_of(bound.generator)) == pytest.approx(clip, rel=1e-3)
+    assert torch.equal(found["discriminator_norm"], told["discriminator_norm"])
+
+    whole, cut = generator(), generator()
+    told = pixel_step(whole, *crops(), loss(), FP32, 0.0)
+    clip = fraction * float(told["gradient_norm"])
+    found = pixel_step(cut, *crops(), loss(), FP32, clip)
+    assert torch.equal(found["gradient_norm"], told["gradient_norm"])
+    assert norm_of(gradients_of(cut)) == pytest.approx(clip, rel=1e-3)
+    for ours, theirs in zip(gradients_of(cut), gradients_of(whole), strict=True):
+        if theirs is not None:
+            assert torch.allclose(ours, theirs * fraction, rtol=1e-3, atol=0)
+
+
+def test_a_norm_below_the_bound_is_left_alone() -> None:
+    """To the bit: a generous bound gives the weights that none gives."""
+    free, bound = Pair(), Pair()
+    free.step(*crops())
+    bound.step(*crops(), clip=1e6)
+    assert same(weights_of(free.generator), weights_of(bound.generator))
+    assert same(weights_of(free.discriminator), weights_of(bound.discriminator))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_bf16_steps_keep_weights_and_losses_in_fp32(form: str) -> None:
+    """Autocast is for the forward pass; what is summed and stored has full precision."""
+    pair, plain = Pair(), Pair()
+    weights = loss(adversarial_form=form)
+    found = pair.step(*crops(), weights, Precision(generator=True, discriminator=True))
+    wanted = plain.step(*crops(), weights)
+    for name, value in found.items():
+        assert value.dtype == torch.float32, name
+        assert torch.isfinite(value), name
+    assert found["image"] == pytest.approx(float(wanted["image"]), rel=0.02)
+    assert not torch.equal(found["image"], wanted["image"])
+    assert all(weight.dtype == torch.float32 for weight in pair.generator.network.parameters())
+
+
+def test_each_network_has_its_own_precision() -> None:
+    """The generator alone in bf16 makes the images of bf16, judged in float32, and conversely."""
+    seen: dict[str, set[torch.dtype]] = {"generator": set(), "discriminator": set()}
+
+    def note(network: nn.Module, name: str) -> None:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.register_forward_hook(lambda *given: seen[name].add(given[2].dtype))
+
+    for precision in (Precision(True, False), Precision(False, True)):
+        pair = Pair()
+        note(pair.generator.network, "generator")
+        note(pair.discriminator.network, "discriminator")
+        pair.step(*crops(), precision=precision)
+        for name, used in vars(precision).items():
+            assert seen[name] == {torch.bfloat16 if used else torch.float32}
+            seen[name].clear()

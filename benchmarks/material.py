@@ -1,0 +1,75 @@
+"""What the benchmarks work on: synthetic radiographs, as PNG files and packed."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from srpipe import console
+from srpipe.crops import Batch
+from srpipe.packed import HR, LR, Packed, Pair, open_packed, write_packed
+from srpipe.phantom import plan_cohort, render
+from srpipe.resample import GreyImage, downsample
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Material:
+    """The same images as PNG files and in a packed folder, each several times there."""
+
+    pngs: list[Path]
+    packed: Packed
+
+    @property
+    def rows(self) -> list[int]:
+        """Return all rows of the packed folder."""
+        return list(range(len(self.packed.manifest)))
+
+
+def phantoms(count: int) -> list[GreyImage]:
+    """Return synthetic radiographs, `uint8 (1024, 1024)`; what a PNG costs depends on its content."""
+    return list(console.parallel(render, plan_cohort(count, 1, SEED), what="phantoms"))
+
+
+@contextmanager
+def written(images: Sequence[GreyImage], copies: int, scale: int) -> Iterator[Material]:
+    """Write images to a temporary folder and read them once, so that they lie in the page cache.
+
+    Each is packed `copies` times, moved sideways: few images would be read from the processor's own
+    caches, which no real data set fits in.
+    """
+    with tempfile.TemporaryDirectory(prefix="srpipe-benchmark-") as name:
+        folder = Path(name)
+        pngs = []
+        for index, image in enumerate(images):
+            pngs.append(folder / f"{index}.png")
+            Image.fromarray(image).save(pngs[-1])
+        write_packed(folder / "packed", _pairs(images, copies, scale), scale)
+        for file in (HR, LR):
+            with (folder / "packed" / file).open("rb") as stream:
+                while stream.read(1 << 24):
+                    pass
+        yield Material(pngs, open_packed(folder / "packed"))
+
+
+def random_batch(count: int, crop: int, scale: int, *, pinned: bool = False) -> Batch:
+    """Return bytes in the shape of a batch; what a step costs does not depend on them."""
+    return Batch(*(_random_bytes(count, side, pinned) for side in (crop // scale, crop)))
+
+
+def _random_bytes(count: int, side: int, pinned: bool) -> torch.Tensor:
+    made = torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8)
+    return made.pin_memory() if pinned else made
+
+
+def _pairs(images: Sequence[GreyImage], copies: int, scale: int) -> Iterator[Pair]:
+    for copy in range(copies):
+        for index, image in enumerate(images):
+            hr = np.roll(image, copy * image.shape[1] // copies, axis=1)
+            yield Pair(f"{index}_{copy}.png", str(index), "", hr, downsample(hr, scale))

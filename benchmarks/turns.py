@@ -1,0 +1,113 @@
+"""Things run in turn, and the ratios of their speeds.
+
+What a machine does beside the benchmark slows whatever runs at that moment. Within a round everything
+runs once, one after the other, so that a round's ratios compare like with like; over the rounds they
+have a median and a spread. An absolute speed has neither meaning: it is another one an hour later.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+# Gives its own speed, in units a second, each time that it is called.
+Contender = Callable[[], float]
+# Speeds of each contender, a number a round.
+Speeds = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles over the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    def text(self, digits: int = 2) -> str:
+        """Return "median (low to high)"."""
+        return f"{self.median:,.{digits}f} ({self.low:,.{digits}f} to {self.high:,.{digits}f})"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return median and quartiles; with two rounds the quartiles lie between them.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    if not values:
+        raise ValueError("there must be at least one round")
+    low, middle, high = np.percentile(values, [25, 50, 75])
+    return Spread(float(middle), float(low), float(high))
+
+
+def in_turn(contenders: Mapping[str, Contender], rounds: int) -> Speeds:
+    """Call every contender once a round, every other round in reversed order.
+
+    Reversing cancels what grows over a round: none is always measured before another.
+    """
+    speeds: Speeds = {name: [] for name in contenders}
+    for number in range(rounds):
+        order = list(contenders)
+        for name in reversed(order) if number % 2 else order:
+            speeds[name].append(contenders[name]())
+    return speeds
+
+
+def ratios(of: Sequence[float], over: Sequence[float]) -> Spread:
+    """Return how many times faster `of` is than `over`, round by round."""
+    return spread([one / other for one, other in zip(of, over, strict=True)])
+
+
+def mixed(parts: Mapping[str, float], speeds: Mapping[str, Sequence[float]]) -> list[float]:
+    """Return the speed of a job, round by round, that does each part with another contender.
+
+    Args:
+        parts: how much of the job each contender does; they need not sum to 1.
+        speeds: of the contenders.
+    """
+    total = sum(parts.values())
+    rounds = zip(*(speeds[name] for name in parts), strict=True)
+    return [
+        total / sum(part / speed for part, speed in zip(parts.values(), each, strict=True))
+        for each in rounds
+    ]
+
+
+def timed(work: Callable[[], object], amount: float, device: str, repeats: int = 1) -> Contender:
+    """Return a contender that does `work` so many times, each time `amount` units of it."""
+
+    def run() -> float:
+        synchronise(device)
+        start = time.perf_counter()
+        for _ in range(repeats):
+            work()
+        synchronise(device)
+        return amount * repeats / (time.perf_counter() - start)
+
+    return run
+
+
+def for_seconds(work: Callable[[], int], seconds: float) -> Contender:
+    """Return a contender that does `work` again and again, at least so long.
+
+    `work` runs on the CPU and returns how many units it did.
+    """
+
+    def run() -> float:
+        start, done = time.perf_counter(), 0
+        while True:
+            done += work()
+            passed = time.perf_counter() - start
+            if passed >= seconds:
+                return done / passed
+
+    return run
+
+
+def synchronise(device: str) -> None:
+    """Wait until the device has done all it was asked for; a CPU always has."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)

@@ -1,0 +1,191 @@
+"""Several training processes: started by torchrun's engine, joined by torch.distributed.
+
+The number of processes is hardware, so it comes from the environment (`environment.processes`, and
+torchrun's own PET_* variables for several machines) and changes neither dvc.yaml nor the result
+beyond rounding.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from srpipe import environment
+from srpipe.errors import SettingsError, TrainingError
+
+T = TypeVar("T")
+
+# How long a process waits for the others: longer than rank 0 needs to write a checkpoint.
+PATIENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The training processes, seen from one of them; `size` 1 needs no torch.distributed."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Say whether this process speaks and writes for all."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """Return this process's part of items."""
+        return list(items[self.rank :: self.size])
+
+    def gather(self, part: Sequence[T], total: int) -> list[T]:
+        """Return the results of all items, in order, from each process's results of its share."""
+        if self.size == 1:
+            return list(part)
+        parts: list[list[T]] = [[] for _ in range(self.size)]
+        with explained():
+            dist.all_gather_object(parts, list(part))
+        return [parts[index % self.size][index // self.size] for index in range(total)]
+
+    def means(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the means over the processes of scalars that each of them has."""
+        if self.size == 1 or not values:
+            return {name: value.clone() for name, value in values.items()}
+        stacked = torch.stack([values[name] for name in sorted(values)])
+        with explained():
+            dist.all_reduce(stacked)
+        return dict(zip(sorted(values), stacked / self.size, strict=True))
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """Return what `make` returns in the first process, in all of them.
+
+        Raises:
+            TrainingError: `make` failed in the first process, which has told why.
+        """
+        if self.size == 1:
+            return make()
+        made: list[Any] = [None]
+        try:
+            if self.first:
+                made = [make()]
+        finally:
+            with explained():
+                dist.broadcast_object_list(made, src=0)
+        return made[0]  # type: ignore[no-any-return]
+
+
+def launched() -> bool:
+    """Say whether this process was started as one of several (by torchrun's engine)."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and "RANK" in os.environ
+
+
+def needed() -> bool:
+    """Say whether the environment asks for several processes that are not there yet."""
+    if launched():
+        return False
+    return environment.processes(environment.device_name()) > 1 or "PET_NNODES" in os.environ
+
+
+def wanted() -> int:
+    """Return the number of training processes on all machines together."""
+    machines = os.environ.get("PET_NNODES", "1").rpartition(":")[2]
+    if not machines.isdigit() or int(machines) < 1:
+        raise SettingsError(
+            f"PET_NNODES is {machines!r}: allowed is the number of machines, as a whole number"
+        )
+    return int(machines) * environment.processes(environment.device_name())
+
+
+def launch(module: str) -> None:
+    """Run `python -m module` in as many processes as the environment asks for, until all end.
+
+    Each process gets an equal part of the CPUs. torchrun's own variables (PET_NNODES,
+    PET_NODE_RANK, PET_MASTER_ADDR, PET_MASTER_PORT, ...) are followed.
+
+    Raises:
+        TrainingError: a process died.
+        SystemExit: a process ended with a fault that it has told, with that exit code.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import get_args_parser, run
+
+    count = environment.processes(environment.device_name())
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, environment.available_cpus() // count)))
+    # Its warnings repeat, in many lines, what is said below in one.
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    options = ["--nproc-per-node", str(count), "--module", module]
+    if "PET_NNODES" not in os.environ:
+        options = ["--standalone", *options]
+    try:
+        run(get_args_parser().parse_args(options))  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        raise _fault(
+            {rank: failure.exitcode for rank, failure in error.failures.items()}
+        ) from error
+
+
+def _fault(codes: dict[int, int]) -> BaseException:
+    """Return what to raise, from the exit codes of the processes that failed."""
+    # SIGTERM is how the engine ends the others.
+    killed = {rank: -code for rank, code in codes.items() if code < 0 and -code != signal.SIGTERM}
+    if not killed:
+        return SystemExit(max(codes.values(), default=1) if max(codes.values()) > 0 else 1)
+    rank, number = next(iter(sorted(killed.items())))
+    return TrainingError(
+        f"training process {rank} was ended by {signal.Signals(number).name}, so the others "
+        "stopped too. Run the same command again: it goes on from the last checkpoint, also with "
+        "another SRPIPE_PROCESSES. (SIGKILL often means that memory ran out: then lower "
+        "train.batch_size or the number of processes.)"
+    )
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[tuple[Group, str]]:
+    """Join the other processes, if there are any; yield the group and this process's device.
+
+    Raises:
+        TrainingError: the others cannot be reached, now or later.
+    """
+    if not launched():
+        yield Group(), device
+        return
+    local = int(os.environ["LOCAL_RANK"])
+    if device == "cuda":
+        device = f"cuda:{local}"
+        torch.cuda.set_device(local)
+    cuda = device.startswith("cuda")
+    with explained():
+        dist.init_process_group(
+            "nccl" if cuda else "gloo",
+            timeout=PATIENCE,
+            device_id=torch.device(device) if cuda else None,
+        )
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size()), device
+    finally:
+        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Turn a fault of the connection into a TrainingError."""
+    try:
+        yield
+    except (dist.DistError, RuntimeError) as error:
+        if not _of_the_connection(error):
+            raise
+        raise TrainingError(
+            "the connection to another training process is lost "
+            f"({(str(error).splitlines() or [type(error).__name__])[0]}). Run the same command "
+            "again: it goes on from the last checkpoint."
+        ) from error
+
+
+def _of_the_connection(error: Exception) -> bool:
+    signs = ("gloo", "NCCL", "Connection", "connection", "TCPStore", "Socket")
+    return isinstance(error, dist.DistError) or any(sign in str(error) for sign in signs)

@@ -1,0 +1,159 @@
+"""What an interrupted training needs to go on, kept outside of DVC's outputs.
+
+Why not DVC's `persist`: `dvc exp run` restores the last committed outputs first, and a persisted
+file would train on after a changed learning rate. Here every run has a folder named by the
+fingerprint of all that decides its result - settings, data, code - so that the same command goes on
+and any other starts anew, under `dvc repro`, `dvc exp run` and `dvc exp run --temp` alike.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import torch
+
+import srpipe
+from srpipe import console
+from srpipe.checkpoint import load, save
+from srpipe.errors import CheckpointError, TrainingError
+from srpipe.files import write_json
+
+FORMAT = "srpipe-training-1"
+STATE = "state.pt"
+IDENTITY = "identity.json"
+LOCK = "lock"
+FINISHED = "finished.json"
+# The parts of srpipe whose code decides what training computes. tests/training/test_resume.py holds
+# this against what the loop imports.
+CODE = (
+    "checkpoint",
+    "crops",
+    "inference",
+    "losses",
+    "models",
+    "packed",
+    "resample",
+    "scoring",
+    "seeds",
+    "settings",
+    "training",
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of one run, locked while it is open."""
+
+    folder: Path
+    fingerprint: str
+
+    def exists(self) -> bool:
+        """Say whether there is a state to go on from."""
+        return (self.folder / STATE).exists()
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the last state that was saved, or None for a run that has none.
+
+        Raises:
+            CheckpointError: the file is damaged, or of another version of this project.
+        """
+        if not self.exists():
+            return None
+        path = self.folder / STATE
+        try:
+            state = load(path)
+            if state.get("format") != FORMAT or state.get("fingerprint") != self.fingerprint:
+                raise CheckpointError(f"{path} is the state of another run")
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"the interrupted training cannot go on: {error}. Remove {self.folder} to start "
+                "anew."
+            ) from error
+        return state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Replace the state; a kill at any moment leaves the former or the new one, whole.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        save(self.folder / STATE, {**state, "format": FORMAT, "fingerprint": self.fingerprint})
+
+    def finish(self) -> None:
+        """Mark the run as finished: its outputs are written.
+
+        Its last state stays until another run starts: were this process killed now, before DVC has
+        seen the outputs, the same command would find the training done.
+        """
+        write_json(self.folder / FINISHED, {})
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits that differ where anything in the identity differs."""
+    text = json.dumps(identity, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_digest() -> str:
+    """Return a digest of the code that decides what training computes, and of torch's version."""
+    root = Path(srpipe.__file__).parent
+    digest = hashlib.sha256(torch.__version__.encode())
+    for part in CODE:
+        single = root / f"{part}.py"
+        for path in [single] if single.exists() else sorted((root / part).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def opened(root: Path, identity: Mapping[str, Any]) -> Iterator[Store]:
+    """Open the folder of the run with this identity, alone.
+
+    Args:
+        root: where the folders of all runs are.
+        identity: what decides the run's result, as JSON can write it.
+
+    Raises:
+        TrainingError: another process trains the same run now.
+        OutputError: the folder cannot be written.
+    """
+    store = Store(root / fingerprint(identity), fingerprint(identity))
+    # Through write_json, so that a folder that cannot be made is told like any output.
+    if not (store.folder / IDENTITY).exists():
+        write_json(store.folder / IDENTITY, identity)
+    lock = filelock.FileLock(store.folder / LOCK, timeout=0)
+    try:
+        # The kernel frees it when the process ends, however it ends.
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise TrainingError(
+            f"the same training runs already (it holds {store.folder / LOCK}): wait for it, or "
+            "stop it and run this again, which goes on where it was"
+        ) from error
+    try:
+        for torn in store.folder.glob(".*.tmp"):  # of a process killed while it wrote
+            torn.unlink()
+        _tidy(root, store)
+        yield store
+    finally:
+        lock.release()
+
+
+def _tidy(root: Path, store: Store) -> None:
+    """Remove what finished runs left, and tell what interrupted ones did."""
+    others = [path for path in root.iterdir() if path.is_dir() and path != store.folder]
+    for path in [path for path in others if (path / FINISHED).exists()]:
+        others.remove(path)
+        shutil.rmtree(path)
+    if others:
+        size = sum(file.stat().st_size for path in others for file in path.rglob("*"))
+        console.say(
+            f"{len(others)} other interrupted training(s), with other settings, data or code, are "
+            f"kept in {root} ({size / 1e6:.0f} MB); remove what will not be gone on with"
+        )

@@ -1,0 +1,169 @@
+"""All that training changes: networks, their average, optimizers; what a checkpoint holds."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import AdamW
+
+from srpipe.checkpoint import build_generator
+from srpipe.models.discriminators import build_discriminator
+from srpipe.models.generators import SRResNet
+from srpipe.seeds import seed_torch
+from srpipe.settings import Train
+from srpipe.training.average import Average
+from srpipe.training.precision import compiled
+from srpipe.training.processes import Group
+from srpipe.training.synchronised import synchronise
+
+N = TypeVar("N", bound=nn.Module)
+
+PIXEL_BETAS = (0.9, 0.999)
+ADVERSARIAL_BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how training runs; none of it is a hyperparameter."""
+
+    device: str = "cpu"
+    group: Group = field(default_factory=Group)
+    compile_mode: str | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network, its form for the forward pass (distributed, compiled) and its optimizer."""
+
+    network: nn.Module
+    forward: nn.Module
+    optimizer: AdamW
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: Mapping[str, Any] | None) -> None:
+        """Take over a checkpoint's state; None of a finished training, which needs none."""
+        if state is not None:
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+
+
+@dataclass(frozen=True)
+class StageState:
+    """What one stage trains. `discriminator` and `pixel` belong to the adversarial stage.
+
+    `pixel` is the averaged generator that the pixel stage ended with.
+    """
+
+    generator: Learner
+    average: Average[SRResNet]
+    discriminator: Learner | None = None
+    pixel: SRResNet | None = None
+
+    @property
+    def adversarial(self) -> bool:
+        """Say whether this is the adversarial stage."""
+        return self.discriminator is not None
+
+    def state(self, *, finished: bool) -> dict[str, Any]:
+        """Return what a checkpoint holds, loadable without running code."""
+        judge = None if finished or self.discriminator is None else self.discriminator.state()
+        return {
+            "generator": None if finished else self.generator.state(),
+            "average": self.average.network.state_dict(),
+            "average_steps": self.average.steps,
+            "discriminator": judge,
+            "pixel": self.pixel.state_dict() if self.pixel is not None else None,
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take over a checkpoint's state of the same stage."""
+        self.generator.load(state["generator"])
+        self.average.network.load_state_dict(state["average"])
+        self.average.steps = state["average_steps"]
+        if self.discriminator is not None:
+            self.discriminator.load(state["discriminator"])
+        if self.pixel is not None:
+            self.pixel.load_state_dict(state["pixel"])
+
+
+def pixel_stage(settings: Train, scale: int, hardware: Hardware) -> StageState:
+    """Return a new generator, ready for its first step; the same weights for the same seed."""
+    seed_torch(settings.seed)
+    generator = _placed(build_generator(settings.generator, scale), hardware)
+    return StageState(
+        _learner(generator, settings, settings.learning_rate, PIXEL_BETAS, hardware, compile=True),
+        Average(generator, settings.ema),
+    )
+
+
+def adversarial_stage(
+    settings: Train, scale: int, pixel: SRResNet, hardware: Hardware
+) -> StageState:
+    """Return a generator with the weights of `pixel` and a new discriminator, ready to begin."""
+    # Its own seed: the same discriminator, whether or not the pixel stage ran in this process.
+    seed_torch(settings.seed)
+    generator = _placed(build_generator(settings.generator, scale), hardware)
+    generator.load_state_dict(pixel.state_dict())
+    kept = _placed(build_generator(settings.generator, scale), hardware)
+    kept.load_state_dict(pixel.state_dict())
+    seed_torch(settings.seed + 1)
+    discriminator = _placed(
+        build_discriminator(settings.discriminator, settings.generator.channels), hardware
+    )
+    rate, betas = settings.adversarial_learning_rate, ADVERSARIAL_BETAS
+    judge_rate = settings.discriminator.learning_rate
+    return StageState(
+        _learner(generator, settings, rate, betas, hardware, compile=True),
+        Average(generator, settings.ema),
+        _learner(discriminator, settings, judge_rate, betas, hardware, compile=False),
+        kept.eval().requires_grad_(False),
+    )
+
+
+def _placed(network: N, hardware: Hardware) -> N:
+    network = network.to(hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return synchronise(network, hardware.device) if hardware.group.size > 1 else network
+
+
+def _distributed(network: nn.Module) -> nn.Module:
+    # The layouts of a 1x1 convolution's weights are the same in memory, whatever torch calls them.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    with warnings.catch_warnings():
+        # The new name of the option is not known to torch before 2.14.
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        # Buffers are equal in all processes by construction: sending them would only cost time.
+        return DistributedDataParallel(network, broadcast_buffers=False)
+
+
+def _learner(
+    network: nn.Module,
+    settings: Train,
+    rate: float,
+    betas: tuple[float, float],
+    hardware: Hardware,
+    *,
+    compile: bool,
+) -> Learner:
+    learnable = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = AdamW(
+        learnable, lr=rate, betas=betas, weight_decay=settings.weight_decay, fused=True
+    )
+    forward = network
+    if hardware.group.size > 1:
+        forward = _distributed(network)
+    return Learner(
+        network, compiled(forward, hardware.compile_mode if compile else None), optimizer
+    )
