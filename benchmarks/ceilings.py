@@ -2,8 +2,8 @@
 
 The least that an operation can take is what its arithmetic takes at the speed of a large matrix
 product, or what its inputs and outputs take to be read and written once at the speed of a copy,
-whichever is more. The sum over a step's operations is its floor *without fusion*: a kernel that does
-several operations at once, and maps that stay in a cache between two, go below it.
+whichever is more. The sum over a step's operations is its floor *without fusion*: a kernel that
+does several operations at once, and maps that stay in a cache between two, go below it.
 """
 
 import time
@@ -104,7 +104,7 @@ def _best(work: Any, device: str) -> float:
     return min(times[1:])
 
 
-class Ledger(TorchDispatchMode):
+class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Books every operation that torch runs inside the `with` block, backward passes included.
 
     On a GPU each operation is waited for, so that its seconds are its own; their sum is then more
@@ -112,7 +112,7 @@ class Ledger(TorchDispatchMode):
     """
 
     def __init__(self, ceilings: Ceilings, device: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ceilings = ceilings
         self.device = device
         self.costs: dict[str, Cost] = defaultdict(Cost)
@@ -132,19 +132,9 @@ class Ledger(TorchDispatchMode):
         speed = self.ceilings.bf16 if _is_bf16(args) else self.ceilings.fp32
         arithmetic, bandwidth = operations / speed, moved / self.ceilings.copy
         self.costs[_kind(func, args)].add(
-            Cost(
-                1, seconds, operations, moved, arithmetic, bandwidth, max(arithmetic, bandwidth)
-            )
+            Cost(1, seconds, operations, moved, arithmetic, bandwidth, max(arithmetic, bandwidth))
         )
         return out
-
-    @property
-    def total(self) -> Cost:
-        """Return the sum over all kinds."""
-        total = Cost()
-        for cost in self.costs.values():
-            total.add(cost)
-        return total
 
 
 def _operations(func: Any, args: Any, kwargs: Any, out: Any) -> float:

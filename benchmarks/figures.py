@@ -18,17 +18,16 @@ BLUE, ORANGE, GREY = "#1b4f8f", "#d95f02", "#9aa5b1"
 
 @dataclass(frozen=True)
 class Bars:
-    """A panel of ratios or speeds by name; `target`, where there is one, is what we want at least."""
+    """A panel of ratios or speeds by name; `target` is what we want at least, if anything."""
 
     title: str
     unit: str
     values: Mapping[str, Spread]
     target: float | None = None
-    logarithmic: bool = False
 
     def draw(self, axes: Axes) -> None:
         """Draw the panel, its first bar on top."""
-        names = list(reversed(self.values))
+        names = list(self.values)[::-1]
         spreads = [self.values[name] for name in names]
         medians = [each.median for each in spreads]
         whiskers = [
@@ -45,12 +44,11 @@ class Bars:
                 va="center",
             )
         if self.target is not None:
-            axes.axvline(self.target, color=ORANGE, linestyle="--", label=f"wanted: {self.target:,g}")
+            axes.axvline(
+                self.target, color=ORANGE, linestyle="--", label=f"wanted: {self.target:,g}"
+            )
             axes.legend(loc="lower right", fontsize=9)
-        if self.logarithmic:
-            axes.set_xscale("log")
-        else:
-            axes.set_xlim(0, max(each.high for each in spreads) * 1.25)
+        axes.set_xlim(0, max(each.high for each in spreads) * 1.25)
         axes.set(title=self.title, xlabel=self.unit)
 
 
@@ -65,7 +63,7 @@ class Floors:
 
     def draw(self, axes: Axes) -> None:
         """Draw the panel, its first kind on top."""
-        names = list(reversed(self.took))
+        names = list(self.took)[::-1]
         places = range(len(names))
         took = [self.took[name] for name in names]
         floors = [self.floors[name] for name in names]

@@ -2,10 +2,10 @@
 
     python -m benchmarks.loading [--quick] [--json FILE] [--figure PNG] [--markdown]
 
-Ours: `srpipe.crops`, which cuts bytes out of memory-mapped arrays. The predecessor's: the `__getitem__`
-of its data set, which decodes a PNG and shrinks it, for every image in every epoch. Everything lies in
-the page cache, both run in one thread. Ours stays bytes, which become float on the device; one row does
-that in the loader, as the predecessor does.
+Ours: `srpipe.crops`, which cuts bytes out of memory-mapped arrays. The predecessor's: the
+`__getitem__` of its data set, which decodes a PNG and shrinks it, for every image in every epoch.
+Everything lies in the page cache, both run in one thread. Ours stays bytes, which become float on
+the device; one row does that in the loader, as the predecessor does.
 """
 
 import contextlib
@@ -29,7 +29,6 @@ from srpipe.files import write_json
 from srpipe.packed import Packed
 from srpipe.settings import Train, load_params
 
-PREDECESSOR = "predecessor"
 # Images in a batch of whole ones; larger batches take fresh memory from the system each time.
 WHOLE_BATCH = 8
 WHOLE_BATCHES = (1, 8, 16, 64)
@@ -61,24 +60,22 @@ class Loading:
 
     def over_predecessor(self, name: str) -> Spread:
         """Return how many times more a contender reads than the predecessor."""
-        return ratios(self.speeds[name], self.speeds[PREDECESSOR])
+        return ratios(self.speeds[name], self.speeds[predecessor.NAME])
 
 
-def measure(
-    material: Material, settings: Train, effort: Effort, *, crop: int = CROP
-) -> Loading:
+def measure(material: Material, settings: Train, effort: Effort) -> Loading:
     """Measure all loaders in turn, in one thread.
 
     Args:
         material: images of one size.
         settings: whose batch and crop size is measured too.
         effort: rounds and seconds.
-        crop: side of a crop in HR pixels.
     """
     packed, batch = material.packed, settings.batch_size
     side = int(material.packed.manifest["height"].iloc[0])
+    crop = min(CROP, side)
     draws = _Draws(len(material.rows))
-    contenders: dict[str, Callable[[], int]] = {PREDECESSOR: _predecessor(material)}
+    contenders: dict[str, Callable[[], int]] = {predecessor.NAME: _predecessor(material)}
     for count in WHOLE_BATCHES:
         contenders[f"whole, {count} a batch"] = draws.reads(packed, count, side, turned=False)
     contenders |= {
@@ -97,9 +94,7 @@ def measure(
     with one_thread():
         for warm in contenders.values():
             warm()
-        return Loading(
-            in_turn(timed, effort.loading_rounds), side, crop, batch, settings.crop
-        )
+        return Loading(in_turn(timed, effort.loading_rounds), side, crop, batch, settings.crop)
 
 
 @dataclass(frozen=True)
@@ -179,14 +174,14 @@ def as_json(loading: Loading) -> dict[str, Any]:
         "default_crops_per_second_per_core": spread(
             loading.speeds["default crops, as training draws them"]
         ),
-        "predecessor_images_per_second_per_core": spread(loading.speeds[PREDECESSOR]),
+        "predecessor_images_per_second_per_core": spread(loading.speeds[predecessor.NAME]),
     }
     return {
         **{name: round(value.median, 4) for name, value in named.items()},
         "quartiles": {
             name: [round(value.low, 4), round(value.high, 4)] for name, value in named.items()
         },
-        "loading_rounds": len(loading.speeds[PREDECESSOR]),
+        "loading_rounds": len(loading.speeds[predecessor.NAME]),
     }
 
 
@@ -194,7 +189,7 @@ def text(loading: Loading) -> str:
     """Return what was measured as a table."""
     side, crop, small = loading.side, loading.crop, loading.default_crop
     explained = {
-        PREDECESSOR: f"predecessor: PNG to float, whole {side}x{side}",
+        predecessor.NAME: f"predecessor: PNG to float, whole {side}x{side}",
         **{
             f"whole, {count} a batch": f"ours, whole {side}x{side}, {count} a batch"
             for count in WHOLE_BATCHES
@@ -210,7 +205,7 @@ def text(loading: Loading) -> str:
         [
             words,
             spread(loading.speeds[name]).text(0),
-            "" if name == PREDECESSOR else loading.over_predecessor(name).text(0),
+            "" if name == predecessor.NAME else loading.over_predecessor(name).text(0),
         ]
         for name, words in explained.items()
     ]

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from srpipe import console
-from srpipe.crops import Batch
 from srpipe.packed import HR, LR, Packed, Pair, open_packed, write_packed
-from srpipe.phantom import plan_cohort, render
 from srpipe.resample import GreyImage, downsample
 
 SEED = 0
@@ -33,7 +30,9 @@ class Material:
 
 
 def phantoms(count: int) -> list[GreyImage]:
-    """Return synthetic radiographs, `uint8 (1024, 1024)`; what a PNG costs depends on its content."""
+    """Return synthetic radiographs, `uint8 (1024, 1024)`: what a PNG costs depends on them."""
+    from srpipe.phantom import plan_cohort, render  # loads much of scipy
+
     return list(console.parallel(render, plan_cohort(count, 1, SEED), what="phantoms"))
 
 
@@ -56,16 +55,6 @@ def written(images: Sequence[GreyImage], copies: int, scale: int) -> Iterator[Ma
                 while stream.read(1 << 24):
                     pass
         yield Material(pngs, open_packed(folder / "packed"))
-
-
-def random_batch(count: int, crop: int, scale: int, *, pinned: bool = False) -> Batch:
-    """Return bytes in the shape of a batch; what a step costs does not depend on them."""
-    return Batch(*(_random_bytes(count, side, pinned) for side in (crop // scale, crop)))
-
-
-def _random_bytes(count: int, side: int, pinned: bool) -> torch.Tensor:
-    made = torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8)
-    return made.pin_memory() if pinned else made
 
 
 def _pairs(images: Sequence[GreyImage], copies: int, scale: int) -> Iterator[Pair]:

@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.predecessor import HR_SIDE
 from srpipe import environment
 
 
@@ -23,7 +25,8 @@ class Effort:
         loading_seconds: that each loader runs a round.
         images: different synthetic radiographs, of 1 MB each.
         copies: of each in the packed folder.
-        thorough: measure forms, too, that only tell where a gain comes from.
+        thorough: measure what only tells where a gain comes from, too.
+        side: of the predecessor's HR images, in pixels.
     """
 
     rounds: int
@@ -36,6 +39,7 @@ class Effort:
     images: int
     copies: int
     thorough: bool
+    side: int = HR_SIDE
 
 
 # The whole run takes under three minutes on two CPU cores.
@@ -92,18 +96,18 @@ def read_options(
     add("--json", type=Path, metavar="FILE", help="write the medians and quartiles as JSON")
     add("--figure", type=Path, metavar="PNG", help="draw what was measured")
     add("--markdown", action="store_true", help="print the tables alone, to paste into the docs")
+    add("--device", metavar="NAME", help="cpu, cuda, cuda:1; loaders always run on the CPU")
     if training:
-        add("--device", metavar="NAME", help="cpu, cuda, cuda:1; default: the best there is")
         add("--full-nih", action="store_true", help="also say what all of NIH ChestX-ray14 costs")
         add(
             "--images",
             type=int,
             metavar="N",
-            help="batch of the predecessor, and so HR megapixels a step; default: 1 on a CPU, 16 on "
-            "a GPU (its own default is 32)",
+            help="batch of the predecessor, and so HR megapixels a step; default: 1 on a CPU, 16 "
+            "on a GPU (its own default is 32)",
         )
     given = parser.parse_args(arguments)
-    device = _device(given.device) if training else "cpu"
+    device = _device(given.device)
     images = given.images if training else 1
     if images is not None and images < 1:
         parser.error(f"--images is {images}: must be at least 1")
@@ -116,6 +120,11 @@ def read_options(
         full_nih=training and given.full_nih,
         images=images or (16 if device.startswith("cuda") else 1),
     )
+
+
+def note(message: str) -> None:
+    """Say what is being done, beside what was found: on the standard error."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def _device(given: str | None) -> str:

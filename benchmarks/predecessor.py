@@ -1,7 +1,7 @@
 """The predecessor's training step and data loading, written anew, to be measured against.
 
-The project architkaila/Super-Resolution-for-Medical-Images trains Swift-SRGAN on whole NIH radiographs:
-RGB, float32, torch's default memory layout, HR 1024x1024 and LR 256x256. One step of it is
+The project architkaila/Super-Resolution-for-Medical-Images trains Swift-SRGAN on whole NIH
+radiographs: RGB, float32, torch's default memory layout, HR 1024x1024 and LR 256x256. One step is
 
 1. a generator pass on LR, in train mode, without gradient;
 2. discriminator passes on HR and on that SR; 1 - D(HR) + D(SR), of the means of the sigmoids, goes
@@ -12,13 +12,13 @@ RGB, float32, torch's default memory layout, HR 1024x1024 and LR 256x256. One st
 6. MSE + 0.001 (1 - D(SR)) + 0.006 content + 2e-8 TV goes backward, and the generator's AdamW steps;
 7. four numbers are fetched to the host.
 
-That 4 and 5 have no gradient is an error of it: the adversarial and the content term are computed and
-then are constants, so that its generator only ever learned from MSE and TV. It is kept, because the
-step is compared as it is; so the step does less work than one that trains as it was meant to.
+That 4 and 5 have no gradient is an error of it: the adversarial and the content term are computed
+and then are constants, so that its generator only ever learned from MSE and TV. It is kept, because
+the step is compared as it is; so it does less work than one that trains as it was meant to.
 
-The networks are in the published form: PixelShuffle, PReLU and the 9x9 convolution at the SR image's
-size. Nothing is taken from `srpipe`, which would make the predecessor faster with it. MobileNetV2 has
-random weights here, which cost the same.
+The networks are in the published form: PixelShuffle, PReLU and the 9x9 convolution at the SR
+image's size. Nothing is taken from `srpipe`, which would make the predecessor faster with it.
+MobileNetV2 has random weights here, which cost the same.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,8 @@ from torch.optim import AdamW
 
 SCALE = 4
 HR_SIDE = 1024
+# What its measurements are called everywhere.
+NAME = "predecessor"
 LEARNING_RATE = 1e-3
 # The seven blocks after the first of the discriminator: channels, each pair once at stride 1 and 2.
 WIDTHS = (64, 64, 128, 128, 256, 256, 512, 512)
@@ -40,7 +42,9 @@ WIDTHS = (64, 64, 128, 128, 256, 256, 512, 512)
 class SeparableConv2d(nn.Module):
     """Depthwise, then pointwise convolution."""
 
-    def __init__(self, inside: int, out: int, kernel: int, stride: int = 1, bias: bool = True) -> None:
+    def __init__(
+        self, inside: int, out: int, kernel: int, stride: int = 1, bias: bool = True
+    ) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(
             inside, inside, kernel, stride, kernel // 2, groups=inside, bias=bias
@@ -200,20 +204,18 @@ def variation(sr: Tensor) -> Tensor:
 
 
 def read_item(path: Path) -> tuple[Tensor, Tensor]:
-    """Do what its data set does for one image: decode, RGB, to float, back to bytes, bicubic, to float.
+    """Do what its data set does for an image: decode, RGB, float; then bytes, bicubic, float.
 
     Returns:
-        LR `(3, 256, 256)` and HR `(3, H, W)`, float in [0, 1].
+        LR `(3, S/4, S/4)` and HR `(3, S, S)` of a square image, float in [0, 1].
     """
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms import functional as transforms
 
     with Image.open(path) as image:
         hr = transforms.to_tensor(image.convert("RGB"))
-    side = HR_SIDE // SCALE
-    small = transforms.resize(
-        transforms.to_pil_image(hr), [side, side], InterpolationMode.BICUBIC
-    )
+    side = hr.shape[-1] // SCALE
+    small = transforms.resize(transforms.to_pil_image(hr), [side, side], InterpolationMode.BICUBIC)
     return transforms.to_tensor(small), hr
 
 

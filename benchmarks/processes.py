@@ -1,8 +1,8 @@
 """One training process against several, with the same batch and as many threads in all.
 
 Both groups of processes live as long as the comparison and take turns; while one works the other
-waits for a line. Run as a module this is one such process: it joins the others as `stages.train` does,
-and takes as many steps as each line on its input says.
+waits for a line. Run as a module this is one such process: it joins the others as `stages.train`
+does, and takes as many steps as each line on its input says.
 """
 
 import contextlib
@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import IO
 
 from benchmarks import ours
-from benchmarks.material import random_batch
 from benchmarks.turns import Contender, Speeds, in_turn, synchronise
 from srpipe.errors import TrainingError
 from srpipe.models.content import load_content
@@ -43,8 +42,9 @@ class _Group:
     def take_steps(self, steps: int) -> list[str]:
         """Let every process take steps, and return what each says then."""
         for member in self.members:
-            _pipe(member.stdin).write(f"{steps}\n")
-            _pipe(member.stdin).flush()
+            with contextlib.suppress(BrokenPipeError):  # a dead one gives no answer either
+                _pipe(member.stdin).write(f"{steps}\n")
+                _pipe(member.stdin).flush()
         answers = [_pipe(member.stdout).readline() for member in self.members]
         if not all(answers):
             raise TrainingError("a process of the benchmark ended; what it said stands above")
@@ -52,7 +52,13 @@ class _Group:
 
 
 def compare(
-    counts: tuple[int, ...], device: str, *, threads: int, steps: int, rounds: int, adversarial: bool
+    counts: tuple[int, ...],
+    device: str,
+    *,
+    threads: int,
+    steps: int,
+    rounds: int,
+    adversarial: bool,
 ) -> Compared:
     """Measure groups of so many processes in turn, each with the batch that params.yaml sets.
 
@@ -98,27 +104,32 @@ def _started(count: int, device: str, threads: int, adversarial: bool) -> Iterat
     if adversarial:
         command.append("adversarial")
     members: list[subprocess.Popen[str]] = []
-    try:
+    with contextlib.ExitStack() as ends:
         for rank in range(count):
             place = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {}
-            members.append(
-                subprocess.Popen(
-                    command,
-                    env={**common, **place},
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
+            member = subprocess.Popen(
+                command,
+                env={**common, **place},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
+            ends.callback(_end, member)
+            members.append(member)
         yield _Group(members)
         for member in members:
             _pipe(member.stdin).close()
         for member in members:
             member.wait()
-    finally:
-        for member in members:
-            member.kill()
-            member.wait()
+
+
+def _end(member: "subprocess.Popen[str]") -> None:
+    """End a process, if it has not ended by itself, and let go of what it held."""
+    member.kill()
+    with contextlib.suppress(BrokenPipeError):
+        _pipe(member.stdin).close()
+    _pipe(member.stdout).close()
+    member.wait()
 
 
 def main() -> None:
@@ -131,7 +142,7 @@ def main() -> None:
         content = load_content(settings.content) if adversarial else None
         job = ours.job(settings, scale, own_device, adversarial=adversarial)
         step = ours.ready(job, Hardware(own_device, group), content)
-        batch = random_batch(
+        batch = ours.random_batch(
             settings.batch_size // group.size,
             settings.crop,
             scale,

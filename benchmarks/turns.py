@@ -1,8 +1,8 @@
 """Things run in turn, and the ratios of their speeds.
 
-What a machine does beside the benchmark slows whatever runs at that moment. Within a round everything
-runs once, one after the other, so that a round's ratios compare like with like; over the rounds they
-have a median and a spread. An absolute speed has neither meaning: it is another one an hour later.
+What a machine does beside the benchmark slows whatever runs at that moment. Within a round
+everything runs once, one after the other, so that a round's ratios compare like with like; over the
+rounds they have a median and a spread. An absolute speed is another one an hour later.
 """
 
 import time
@@ -111,3 +111,5 @@ def synchronise(device: str) -> None:
     """Wait until the device has done all it was asked for; a CPU always has."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
+    elif device.startswith("mps"):
+        torch.mps.synchronize()

@@ -142,7 +142,7 @@ def discriminator_loss(form: str, real_logits: Tensor, fake_logits: Tensor) -> D
     """Return the discriminator's side of the game: the mean of its loss on HR and that on SR.
 
     bce: the cross-entropy. hinge: how far logits are from 1 for HR, from -1 for SR, and 0 beyond;
-    published as a sum, halved here so that all forms are means and rate one learning rate alike.
+    published as the sum of both sides, here their mean, as in the other forms.
     relativistic: the cross-entropy of each logit less the mean of the other side's. Sources, and
     what a mean is taken over: `adversarial_loss`.
 

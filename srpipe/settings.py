@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from srpipe import paths
 from srpipe.errors import SettingsError
@@ -168,8 +168,15 @@ class Train(Section):
 class Evaluate(Section):
     bootstrap_samples: Annotated[int, Field(ge=100)]
     seed: Seed
-    curve_points: Annotated[int, Field(ge=2)] | Literal[0]
+    curve_points: Count
     curve_images: Positive
+
+    @field_validator("curve_points")
+    @classmethod
+    def _a_curve_has_two_ends(cls, points: int) -> int:
+        if points == 1:
+            raise ValueError("given 1; must be 0 (no curve) or at least 2")
+        return points
 
 
 class Params(Section):

@@ -153,6 +153,7 @@ def training_run(
     tags = {
         TRAINING_TAG: fingerprint,
         "dvc.exp_name": experiment,
+        "mlflow.runName": experiment,  # of the experiment that goes on with the run, too
         "dvc.baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV"),
     }
     given = {key: value for key, value in tags.items() if value}

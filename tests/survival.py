@@ -4,6 +4,7 @@ The tests do this a few times; `python -m tests.survival --kills 100` does it as
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -149,7 +150,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def told_epochs(folder: Path) -> list[tuple[int, int]]:
     """Return (epoch, how often MLflow was told its PSNR), over all runs of the folder."""
-    with sqlite3.connect(folder / "mlflow.db") as database:
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
         query = "SELECT step, COUNT(*) FROM metrics WHERE key = 'psnr' GROUP BY step ORDER BY step"
         return [(int(step), int(count)) for step, count in database.execute(query)]
 

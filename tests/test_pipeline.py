@@ -239,12 +239,17 @@ def run(command: list[str], cwd: Path, environment: dict[str, str]) -> str:
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
-    """Return time and digest of every file that DVC may own (MLflow's store is none of them)."""
+    """Return time and digest of every file that DVC may own.
+
+    MLflow's store is none of them, and neither is what an interrupted training would need.
+    """
     return {
         name: (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in folder.rglob("*")
         if path.is_file()
-        and not (name := path.relative_to(folder).as_posix()).startswith(("mlflow.db", "mlart"))
+        and not (name := path.relative_to(folder).as_posix()).startswith(
+            ("mlflow.db", "mlart", ".ckpt/")
+        )
     }
 
 

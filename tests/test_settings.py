@@ -49,6 +49,13 @@ train:
   crops_per_image: 2
   learning_rate: 0.0005
   adversarial_learning_rate: 0.0001
+  schedule: cosine
+  adversarial_schedule: constant
+  final_rate: 0.05
+  warmup_steps: 0
+  weight_decay: 0.0
+  gradient_clip: 0.0
+  ema: 0.99
   precision: fp32
   validation_images: 8
   generator:
@@ -58,10 +65,12 @@ train:
     blocks: 16
     bicubic_skip: true
   discriminator:
+    name: swift
     features: 64
     learning_rate: 0.001
   loss:
     image: l1
+    adversarial_form: bce
     adversarial: 0.001
     content: 0.006
     total_variation: 0
@@ -71,6 +80,8 @@ train:
 evaluate:
   bootstrap_samples: 1000
   seed: 0
+  curve_points: 5
+  curve_images: 4
 """
 
 
@@ -195,6 +206,18 @@ def test_no_type_is_coerced(tmp_path: Path, key: str, value: Any) -> None:
         ("train.learning_rate", 0),
         ("train.learning_rate", float("nan")),
         ("train.adversarial_learning_rate", 1),
+        ("train.schedule", "step"),
+        ("train.adversarial_schedule", "linear"),
+        ("train.final_rate", 0),
+        ("train.final_rate", 1.5),
+        ("train.warmup_steps", -1),
+        ("train.weight_decay", -0.1),
+        ("train.gradient_clip", float("inf")),
+        ("train.ema", 1),
+        ("train.discriminator.name", "patch"),
+        ("train.loss.adversarial_form", "wgan"),
+        ("evaluate.curve_points", 1),
+        ("evaluate.curve_images", 0),
         ("train.precision", "fp16"),
         ("train.validation_images", 0),
         ("train.generator.name", "esrgan"),

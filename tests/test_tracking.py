@@ -1,8 +1,15 @@
-"""Every training is an MLflow run that can be found again, and evaluation goes on with it."""
+"""Every training is an MLflow run that can be found again: training that was interrupted and
+evaluation go on with it.
+"""
 
+import contextlib
 import hashlib
+import importlib
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
 
+ROOT = Path(__file__).resolve().parents[1]
 PARAMS = {"data": {"name": "phantom"}, "train": {"epochs": 2, "generator": {"features": 8}}}
 
 
@@ -65,9 +73,16 @@ def runs(folder: Path, experiment: str = "srpipe") -> list[Any]:
     return [] if found is None else list(client.search_runs([found.experiment_id]))
 
 
+def training_run(
+    name: str = "swift_srgan", fingerprint: str = "0123", *, resumed: bool = False
+) -> contextlib.AbstractContextManager[tracking.Run]:
+    """Open a training run as the train stage does."""
+    return tracking.training_run(PARAMS, name, fingerprint, resumed=resumed)
+
+
 def train(name: str = "swift_srgan", weights: Path | None = None) -> str:
     """Make a training run as the train stage does, marked by `weights`; return its id."""
-    with tracking.training_run(PARAMS, name) as run:
+    with training_run(name) as run:
         run.metrics({"psnr": 30.0}, step=1)
         if weights is not None:
             import mlflow
@@ -89,7 +104,7 @@ def save(path: Path, content: bytes) -> Path:
 def test_a_run_has_parameters_metrics_and_files(clone: Path) -> None:
     """Settings under dotted names, an epoch's numbers at its step, files below their folder."""
     plot = save(clone / "losses.png", b"a plot")
-    with tracking.training_run(PARAMS, "swift_srgan") as run:
+    with training_run() as run:
         run.metrics({"psnr": 30.0, "loss": 0.5}, step=1)
         run.metrics({"psnr": 31.0, "loss": 0.25}, step=2)
         run.files([plot], "plots")
@@ -157,7 +172,7 @@ def test_a_run_that_breaks_off_is_marked_failed(clone: Path, fault: BaseExceptio
     """The fault passes through, and what was logged until then is kept."""
 
     def break_off() -> None:
-        with tracking.training_run(PARAMS, "swift_srgan") as run:
+        with training_run() as run:
             run.metrics({"psnr": 30.0}, step=1)
             raise fault
 
@@ -175,7 +190,7 @@ def test_switched_off_it_writes_nothing(clone: Path, monkeypatch: pytest.MonkeyP
     (clone / "mlflow.db").unlink()
     weights = save(clone / "generator.pt", b"weights")
     model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=2, bicubic_skip=False)
-    for open_run in (tracking.training_run(PARAMS, "x"), tracking.evaluation_run(weights)):
+    for open_run in (training_run(), tracking.evaluation_run(weights)):
         with open_run as run:
             assert run.run_id is None
             run.metrics({"psnr": 30.0})
@@ -191,10 +206,183 @@ def test_another_value_of_the_switch_is_refused(
     """A misspelt "off" does not switch on in silence."""
     monkeypatch.setenv("SRPIPE_MLFLOW", given)
     weights = save(clone / "generator.pt", b"weights")
-    for open_run in (tracking.training_run(PARAMS, "x"), tracking.evaluation_run(weights)):
+    for open_run in (training_run(), tracking.evaluation_run(weights)):
         with pytest.raises(SettingsError, match="allowed are on"), open_run:
             pytest.fail("the block must not run")
     assert runs(clone) == []
+
+
+# ------------------------------------------------------------------ interrupted training
+
+
+def history(folder: Path, run_id: str, name: str) -> list[tuple[int, float]]:
+    """Return each step and value that a run was told of a metric."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    return [(each.step, each.value) for each in client.get_metric_history(run_id, name)]
+
+
+def die_in(*, fingerprint: str, epochs: int, resumed: bool = False) -> str:
+    """Tell some epochs and be killed; return the id of the run, which stays open."""
+    import mlflow
+
+    context = training_run(fingerprint=fingerprint, resumed=resumed)
+    run = context.__enter__()
+    for epoch in range(1, epochs + 1):
+        run.epoch({"psnr": 30.0 + epoch}, epoch)
+    assert run.run_id is not None
+    # A killed process ends nothing: the run stays as it is, and the next process knows of none.
+    mlflow.tracking.fluent._active_run_stack.get().clear()
+    del context
+    return run.run_id
+
+
+def test_an_interrupted_training_goes_on_with_its_run(clone: Path) -> None:
+    """The run id stays; epochs that it has are not told twice, not even with another value."""
+    killed = die_in(fingerprint="0123", epochs=2)
+    (found,) = runs(clone)
+    assert found.info.status == "RUNNING"
+    with training_run(resumed=True) as run:
+        for epoch in (1, 2, 3):
+            run.epoch({"psnr": 30.0 + epoch, "loss": 1.0 / epoch}, epoch)
+    assert run.run_id == killed
+    (found,) = runs(clone)
+    assert found.info.status == "FINISHED"
+    assert history(clone, killed, "psnr") == [(1, 31.0), (2, 32.0), (3, 33.0)]
+    assert history(clone, killed, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+
+
+def test_a_training_killed_before_its_first_save_has_one_run_too(clone: Path) -> None:
+    """There is no state to go on from, but the run is there, unfinished."""
+    killed = die_in(fingerprint="0123", epochs=1)
+    with training_run(resumed=False) as run:
+        run.epoch({"psnr": 31.0}, 1)
+    assert run.run_id == killed
+    assert history(clone, killed, "psnr") == [(1, 31.0)]
+
+
+def test_a_training_that_failed_goes_on_with_its_run(clone: Path) -> None:
+    """As after Ctrl-C or a full disk."""
+
+    def break_off() -> None:
+        with training_run() as run:
+            run.epoch({"psnr": 31.0}, 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    (failed,) = runs(clone)
+    assert failed.info.status == "FAILED"
+    with training_run(resumed=True) as run:
+        run.epoch({"psnr": 31.0}, 1)
+    assert run.run_id == failed.info.run_id
+    assert history(clone, run.run_id, "psnr") == [(1, 31.0)]
+
+
+def test_a_finished_run_is_gone_on_with_only_by_its_own_training(clone: Path) -> None:
+    """Killed after the end of its run, a training finds its state, and then its run. Without a
+    state - the same settings trained anew - there is another run.
+    """
+    first = train()
+    with training_run(resumed=True) as again:
+        again.epoch({"psnr": 30.0}, 1)
+    assert again.run_id == first
+    assert history(clone, first, "psnr") == [(1, 30.0)]
+    second = train()
+    assert second != first
+    assert len(runs(clone)) == 2
+    with training_run(resumed=True) as newest:
+        pass
+    assert newest.run_id == second
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_another_training_has_another_run(clone: Path, resumed: bool) -> None:
+    """Other settings, data or code: the run of an interrupted one is left alone."""
+    killed = die_in(fingerprint="0123", epochs=1)
+    with training_run(fingerprint="4567", resumed=resumed) as run:
+        run.epoch({"psnr": 40.0}, 1)
+    assert run.run_id != killed
+    assert history(clone, killed, "psnr") == [(1, 31.0)]
+    assert run.run_id is not None
+    assert history(clone, run.run_id, "psnr") == [(1, 40.0)]
+
+
+def test_a_run_that_goes_on_takes_other_tags(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may go on in another experiment and on other hardware; its parameters stay."""
+    with training_run() as run:
+        run.tags({"hardware": {"device": "cpu", "processes": "2"}})
+    monkeypatch.setenv("DVC_EXP_NAME", "grade-pony")
+    with training_run(resumed=True) as run:
+        run.tags({"hardware": {"device": "cuda", "processes": "1"}})
+    (found,) = runs(clone)
+    tags = {name: value for name, value in found.data.tags.items() if "mlflow." not in name}
+    assert tags == {
+        "srpipe.training": "0123",
+        "dvc.exp_name": "grade-pony",
+        "hardware.device": "cuda",
+        "hardware.processes": "1",
+    }
+    assert found.data.params["train.epochs"] == "2"
+
+
+def test_the_model_is_not_logged_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a training whose run has these weights already; by one with other weights it is."""
+    logged: list[str] = []
+    # Under its own name, because MLflow replaces `mlflow.pytorch` when it is first used.
+    flavour = importlib.import_module("mlflow.pytorch")
+    monkeypatch.setattr(flavour, "log_model", lambda *_, name, **__: logged.append(name))
+    model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=2)
+    weights = save(clone / "generator.pt", b"weights")
+    for _ in range(2):
+        with training_run(resumed=True) as run:
+            run.generator(model, weights)
+        assert logged == ["generator"]
+    save(weights, b"others")
+    with training_run(resumed=True) as run:
+        run.generator(model, weights)
+    assert logged == ["generator"] * 2
+
+
+# ------------------------------------------------------------------ the database
+
+# Dies where MLflow has made the first tables and is about to bring them up to date.
+DIE_HALFWAY = """\
+import os, signal
+from pathlib import Path
+import mlflow.store.db.utils
+from srpipe import tracking
+mlflow.store.db.utils._upgrade_db = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+tracking._make_database(Path("mlflow.db"))
+"""
+
+
+def test_a_database_that_was_half_made_is_made_anew(clone: Path) -> None:
+    """A process killed while MLflow makes its tables leaves no database; the next one makes it,
+    and removes what the first one left.
+    """
+    (clone / "mlflow.db").unlink()
+    command = [sys.executable, "-c", DIE_HALFWAY]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.run(command, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = clone.glob(".mlflow.db.*.tmp")
+    assert left.stat().st_size > 0
+    assert not (clone / "mlflow.db").exists()
+    left.with_name(f"{left.name}-journal").write_bytes(b"half a page")
+    tracking._make_database(clone / "mlflow.db")
+    assert list(clone.glob(".mlflow.db.*")) == []
+    train()
+    assert len(runs(clone)) == 1
+
+
+def test_a_database_that_is_there_is_left_alone(clone: Path) -> None:
+    """To the byte, and without asking MLflow."""
+    train()
+    before = (clone / "mlflow.db").read_bytes()
+    tracking._make_database(clone / "mlflow.db")
+    assert (clone / "mlflow.db").read_bytes() == before
 
 
 # ------------------------------------------------------------------ evaluation
@@ -257,7 +445,7 @@ def test_the_logged_model_takes_any_image_size(clone: Path) -> None:
     torch.manual_seed(0)
     model = SwiftSRGAN(channels=3, features=4, blocks=1, scale=2, bicubic_skip=False).eval()
     weights = save(clone / "generator.pt", b"weights")
-    with tracking.training_run(PARAMS, "swift_srgan") as run:
+    with training_run() as run:
         run.generator(model, weights)
     (found,) = runs(clone)
     assert found.data.tags[tracking.WEIGHTS_TAG] == hashlib.sha256(b"weights").hexdigest()
@@ -285,7 +473,7 @@ def test_a_store_that_cannot_be_used_is_told_before_any_work(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
     with (
         pytest.raises(TrackingError, match="SRPIPE_MLFLOW=off"),
-        tracking.training_run(PARAMS, "swift_srgan"),
+        training_run(),
     ):
         pytest.fail("the work began")
 
@@ -300,7 +488,7 @@ def test_a_fault_while_the_run_is_open_does_not_stop_the_work(
     def fail(*_: Any, **__: Any) -> None:
         raise MlflowException("the server is gone")
 
-    with tracking.training_run(PARAMS, "swift_srgan") as run:
+    with training_run() as run:
         monkeypatch.setattr(mlflow, "log_metrics", fail)
         run.metrics({"loss": 1.0}, step=1)
     assert "warning: MLflow did not take metrics: the server is gone" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Networks: the generators, the discriminator, the ImageNet networks of the content loss."""
+"""Networks: the generators, the discriminators, the ImageNet networks of the content loss."""

@@ -21,7 +21,8 @@ class EpochRecord:
 
     `learning_rate` is the generator's in the first step. The gradient norms are means, before
     clipping. `d_real` and `d_fake` are the discriminator's mean probability of "HR" for HR and for
-    SR crops, `d_real_accuracy` and `d_fake_accuracy` the fractions of them that it judged rightly.
+    SR crops, `d_real_accuracy` and `d_fake_accuracy` the fractions of its verdicts on them (one a
+    crop, or one a pixel of the unet) that are right; relative ones in the relativistic form.
     The scores are means over the validation images.
     """
 

@@ -166,7 +166,8 @@ def train(
         means = {
             name: float(value) / task.steps for name, value in group.means(progress.sums).items()
         }
-        _refuse_nan(means, progress.epoch)
+        if group.first:
+            _refuse_nan(means, progress.epoch)
         scores = _validate(state.average.network, references, len(task.validation_rows), hardware)
         record = epoch_record(progress.epoch, state.adversarial, rate, means, scores)
         progress.history.append(record)
@@ -276,6 +277,7 @@ class _Saver:
         self.epochs = epochs
         self.group = group
         self.seconds = seconds
+        self.since, self.steps, self.next = 0.0, 0, 0
         self._begin()
 
     def after_step(self, state: StageState, progress: Progress) -> None:
@@ -325,7 +327,8 @@ class _Watch:
 
     def look(self, bar: "tqdm[Any]", progress: Progress) -> None:
         """Show the losses that arrived, stop at one that is no number, and send for the next."""
-        if progress.steps % REPORT_EVERY:
+        # One process looks for all: a NaN of one is in the others' weights a step later.
+        if not self.first or progress.steps % REPORT_EVERY:
             return
         if self.on_way is not None:
             steps, values, event = self.on_way
@@ -339,7 +342,7 @@ class _Watch:
 
     def _judge(self, steps: int, sums: dict[str, float]) -> None:
         """Warn of a discriminator that teaches nothing while its epoch is still running."""
-        if "real" not in sums or self.told or not self.first:
+        if "real" not in sums or self.told:
             return
         if self.judged_from is None:
             self.judged_from = steps, sums

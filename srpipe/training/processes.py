@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +27,9 @@ T = TypeVar("T")
 
 # How long a process waits for the others: longer than rank 0 needs to write a checkpoint.
 PATIENCE = timedelta(minutes=10)
+# Seconds until a process tells that another one is lost. On the machine where that one died, the
+# launcher knows why, and has ended this process by then.
+GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def needed() -> bool:
 def wanted() -> int:
     """Return the number of training processes on all machines together."""
     machines = os.environ.get("PET_NNODES", "1").rpartition(":")[2]
-    if not machines.isdigit() or int(machines) < 1:
+    if not machines.isdecimal() or int(machines) < 1:
         raise SettingsError(
             f"PET_NNODES is {machines!r}: allowed is the number of machines, as a whole number"
         )
@@ -109,38 +114,56 @@ def launch(module: str) -> None:
 
     Raises:
         TrainingError: a process died.
-        SystemExit: a process ended with a fault that it has told, with that exit code.
+        SystemExit: a process ended with a fault that it has told, with that exit code, or this one
+            was told to stop.
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run
 
     count = environment.processes(environment.device_name())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, environment.available_cpus() // count)))
     # Its warnings repeat, in many lines, what is said below in one.
-    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    for name in ("torch.distributed", "torch.distributed.elastic.agent.server.api"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     options = ["--nproc-per-node", str(count), "--module", module]
     if "PET_NNODES" not in os.environ:
         options = ["--standalone", *options]
     try:
         run(get_args_parser().parse_args(options))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
-        raise _fault(
-            {rank: failure.exitcode for rank, failure in error.failures.items()}
-        ) from error
+        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        first = min(rank - failure.local_rank for rank, failure in error.failures.items())
+        if codes.get(first, 0) < 0:
+            print(file=sys.stderr)  # it left its progress bar open
+        raise _fault(codes, first) from error
+    except SignalException as error:
+        # The engine has passed it on, and the first process has said that it stops.
+        raise SystemExit(128 + error.sigval) from error
 
 
-def _fault(codes: dict[int, int]) -> BaseException:
-    """Return what to raise, from the exit codes of the processes that failed."""
+def _fault(codes: dict[int, int], first: int = 0) -> BaseException:
+    """Return what to raise.
+
+    Args:
+        codes: the exit codes of this machine's processes that failed, by rank.
+        first: the rank of the process that tells what all of this machine's have met.
+    """
     # SIGTERM is how the engine ends the others.
-    killed = {rank: -code for rank, code in codes.items() if code < 0 and -code != signal.SIGTERM}
-    if not killed:
-        return SystemExit(max(codes.values(), default=1) if max(codes.values()) > 0 else 1)
-    rank, number = next(iter(sorted(killed.items())))
+    killed = [rank for rank, code in codes.items() if code < 0 and -code != signal.SIGTERM]
+    if not killed and codes.get(first, 0) > 0:
+        return SystemExit(codes[first])
+    rank = min(killed) if killed else max(codes, key=lambda each: codes[each])
+    code = codes[rank]
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed (exit code {code})"
+    hint = (
+        " (SIGKILL often means that memory ran out: then lower train.batch_size or the number of "
+        "processes.)"
+    )
     return TrainingError(
-        f"training process {rank} was ended by {signal.Signals(number).name}, so the others "
-        "stopped too. Run the same command again: it goes on from the last checkpoint, also with "
-        "another SRPIPE_PROCESSES. (SIGKILL often means that memory ran out: then lower "
-        "train.batch_size or the number of processes.)"
+        f"training process {rank} {how}, so the others stopped too. Run the same command again: it "
+        "goes on from the last checkpoint, also with another SRPIPE_PROCESSES."
+        + (hint if -code == signal.SIGKILL else "")
     )
 
 
@@ -179,6 +202,7 @@ def explained() -> Iterator[None]:
     except (dist.DistError, RuntimeError) as error:
         if not _of_the_connection(error):
             raise
+        time.sleep(GRACE)
         raise TrainingError(
             "the connection to another training process is lost "
             f"({(str(error).splitlines() or [type(error).__name__])[0]}). Run the same command "

@@ -150,10 +150,17 @@ def _tidy(root: Path, store: Store) -> None:
     others = [path for path in root.iterdir() if path.is_dir() and path != store.folder]
     for path in [path for path in others if (path / FINISHED).exists()]:
         others.remove(path)
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)  # another process may do the same now
     if others:
-        size = sum(file.stat().st_size for path in others for file in path.rglob("*"))
+        size = sum(_size(file) for path in others for file in path.rglob("*"))
         console.say(
             f"{len(others)} other interrupted training(s), with other settings, data or code, are "
             f"kept in {root} ({size / 1e6:.0f} MB); remove what will not be gone on with"
         )
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # replaced by the process that writes it now
+        return 0

@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 from srpipe.checkpoint import LoadedGenerator, load_generator, save_plain
 from srpipe.models.generators import (
+    SKIP_GAIN,
     SRGAN,
+    SeparableConv2d,
     SRResNet,
     SwiftSRGAN,
     UpsampleBlock,
+    before_shuffle,
+    local_detail,
     upscale_bicubic,
 )
 
@@ -115,6 +119,111 @@ def test_the_skip_learns_in_all_its_layers() -> None:
         optimizer.step()
     assert model.initial.cnn.depthwise.weight.grad.abs().max() > 0
     assert model.final_conv.pointwise.weight.grad.abs().max() > 0
+
+
+# ------------------------------------------------------------------ the same function, quicker
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (3, 2), (4, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (6, 4)])
+def test_a_convolution_before_the_shuffle(inputs: int, outputs: int, size: tuple[int, int]) -> None:
+    """It gives what the 9x9 convolution gives after it, up to and on the border, in float64; also
+    of maps smaller than the filter.
+    """
+    numbers = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4 * inputs, *size, generator=numbers, dtype=torch.float64)
+    weight = torch.randn(outputs, inputs, 9, 9, generator=numbers, dtype=torch.float64)
+    after = nn.functional.conv2d(nn.functional.pixel_shuffle(x, 2), weight, padding=4)
+    moved = before_shuffle(weight)
+    assert moved.shape == (4 * outputs, 4 * inputs, 5, 5)
+    before = nn.functional.pixel_shuffle(nn.functional.conv2d(x, moved, padding=2), 2)
+    assert after.abs().max() > 1
+    assert (before - after).abs().max() < 1e-10
+
+
+def test_a_convolution_before_the_shuffle_learns_alike() -> None:
+    """The gradient of its weights is that of the 9x9 ones: each of the 81 taps is used 4 times."""
+    numbers = torch.Generator().manual_seed(0)
+    x = torch.randn(1, 8, 5, 6, generator=numbers, dtype=torch.float64)
+    weight = torch.randn(3, 2, 9, 9, generator=numbers, dtype=torch.float64).requires_grad_()
+    after = nn.functional.conv2d(nn.functional.pixel_shuffle(x, 2), weight, padding=4)
+    before = nn.functional.conv2d(x, before_shuffle(weight), padding=2)
+    target = torch.randn(after.shape, generator=numbers, dtype=torch.float64)
+    (wanted,) = torch.autograd.grad((after * target).sum(), weight)
+    shuffled = nn.functional.pixel_shuffle(before, 2)
+    (found,) = torch.autograd.grad((shuffled * target).sum(), weight)
+    assert (found - wanted).abs().max() < 1e-10
+    taps = before_shuffle(torch.ones(1, 1, 9, 9))
+    assert int(taps.sum()) == 4 * 81
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("inputs", "outputs", "size"), [(1, 4, 9), (6, 3, 3), (5, 1, 9)])
+def test_a_separable_convolution_is_a_dense_one(
+    bias: bool, inputs: int, outputs: int, size: int
+) -> None:
+    """Depthwise, then pointwise is one convolution with their product, at the border too, where
+    the depthwise bias comes after the zeros.
+    """
+    torch.manual_seed(0)
+    separable = SeparableConv2d(inputs, outputs, size, padding=size // 2, bias=bias).double()
+    randomise(separable)
+    numbers = torch.Generator().manual_seed(0)
+    x = torch.randn(2, inputs, 7, 8, generator=numbers, dtype=torch.float64)
+    weight, offset = separable.dense()
+    assert weight.shape == (outputs, inputs, size, size)
+    assert (offset is None) is not bias
+    dense = nn.functional.conv2d(x, weight, offset, padding=size // 2)
+    wanted = separable(x)
+    assert wanted.abs().max() > 0.1
+    assert (dense - wanted).abs().max() < 1e-10
+
+
+def as_written(model: SRResNet, lr: Tensor) -> Tensor:
+    """Return the output of the plan in its written order: every upsampler, then the last layer."""
+    first = model.initial(local_detail(lr) if model.bicubic_skip else lr)
+    x = model.final_conv(model.upsampler(model.convblock(model.residual(first)) + first))
+    if not model.bicubic_skip:
+        return (torch.tanh(x) + 1) / 2
+    sr = upscale_bicubic(lr, model.scale) + x / SKIP_GAIN
+    return sr if model.training else sr.clamp(0, 1)
+
+
+@BOTH
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("skip", [False, True])
+def test_the_whole_is_the_plan_as_written(
+    kind: type[SwiftSRGAN], scale: int, channels: int, skip: bool
+) -> None:
+    """With weights far from the start, for each architecture, scale and number of channels; while
+    training, where nothing bounds the output, as a fraction of its largest value.
+    """
+    model = tiny(kind, channels=channels, scale=scale, skip=skip)
+    randomise(model)
+    lr = torch.cat([picture(channels, 11)[..., :9], torch.rand(1, channels, 11, 9)])
+    for training in (False, True):
+        model.train(training)
+        with torch.no_grad():
+            sr, wanted = model(lr), as_written(model, lr)
+        assert wanted.std() > 0.01
+        assert (sr - wanted).abs().max() < 1e-5 * max(1.0, float(wanted.abs().max()))
+
+
+@BOTH
+def test_the_whole_learns_as_the_plan_as_written(kind: type[SwiftSRGAN]) -> None:
+    """Every weight, the last layers' too, gets the gradient of the written order."""
+    gradients = []
+    for forward in (lambda model, lr: model(lr), as_written):
+        model = tiny(kind).double()
+        randomise(model)
+        forward(model, picture(1, 11).double()).square().sum().backward()
+        gradients.append({n: w.grad for n, w in model.named_parameters() if w.requires_grad})
+    ours, wanted = gradients
+    assert "upsampler.1.act.weight" in ours
+    for name, gradient in wanted.items():
+        assert gradient.abs().max() > 0, name
+        assert torch.allclose(ours[name], gradient, rtol=1e-9, atol=1e-9), name
 
 
 @BOTH

@@ -186,7 +186,7 @@ def test_a_record_is_made_of_what_was_found() -> None:
 
 
 def test_the_verdict_is_of_the_last_epoch() -> None:
-    """Rounded for a metrics file; collapsed epochs are counted over all that had a discriminator."""
+    """Rounded for a metrics file; collapsed epochs are counted over the adversarial ones."""
     validation = {"psnr": 36.5, "psnr_masked": 38.0, "ssim": 0.91}
     assert verdict([PIXEL]) == {
         "epochs": 1,
@@ -226,24 +226,32 @@ def test_plots_are_pictures(tmp_path: Path, plot: object, history: list[EpochRec
     assert path.read_bytes() == data
 
 
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, bytes]:
+    """Return both pictures of the history that the test below changes."""
+    path = tmp_path_factory.mktemp("plots") / "plot.png"
+    drawn: dict[Any, bytes] = {}
+    for plot in (plot_losses, plot_validation):
+        plot([PIXEL, ADVERSARIAL], path)
+        drawn[plot] = path.read_bytes()
+    return drawn
+
+
 @pytest.mark.parametrize(
     ("plot", "change"),
     [
-        (plot_losses, {"loss": 0.03}),
-        (plot_losses, {"d_fake": 0.3}),
-        (plot_losses, {"d_real_accuracy": 0.5}),
-        (plot_losses, {"gradient_norm": 0.75}),
+        (plot_losses, {"d_fake_accuracy": 0.5}),
         (plot_losses, {"d_gradient_norm": 0.75}),
         (plot_validation, {"psnr": 36.6}),
-        (plot_validation, {"ssim": 0.915}),
         (plot_validation, {"content_distance": 6.0}),
     ],
 )
-def test_plots_show_the_values(tmp_path: Path, plot: Any, change: dict[str, float]) -> None:
+def test_plots_show_the_values(
+    tmp_path: Path, pictures: dict[Any, bytes], plot: Any, change: dict[str, float]
+) -> None:
     """Another value gives another picture."""
-    plot([PIXEL, ADVERSARIAL], tmp_path / "a.png")
-    plot([PIXEL, replace(ADVERSARIAL, **change)], tmp_path / "b.png")
-    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+    plot([PIXEL, replace(ADVERSARIAL, **change)], tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes() != pictures[plot]
 
 
 def test_small_numbers_keep_their_digits() -> None:

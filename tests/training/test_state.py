@@ -93,13 +93,17 @@ def test_the_seed_alone_decides_the_start() -> None:
     assert not equal(first.discriminator.network, other.discriminator.network)
 
 
-def test_the_discriminator_does_not_depend_on_the_pixel_stage() -> None:
-    """A resumed training, which did not run it, gets the same one."""
+def test_the_discriminator_depends_on_nothing_else() -> None:
+    """A resumed training, which did not run the pixel stage, gets the same one; and so does one
+    with another generator, so that the two can be compared.
+    """
     given = settings()
-    fresh, trained = adversarial(given).discriminator, adversarial(given, changed=2).discriminator
-    assert fresh is not None
-    assert trained is not None
-    assert equal(fresh.network, trained.network)
+    fresh = adversarial(given).discriminator
+    larger = settings(generator={**given.generator.model_dump(), "features": 12})
+    for other in (adversarial(given, changed=2), adversarial(larger)):
+        assert fresh is not None
+        assert other.discriminator is not None
+        assert equal(fresh.network, other.discriminator.network)
 
 
 def test_the_networks_are_those_of_the_settings() -> None:
