@@ -67,12 +67,11 @@ def measure(material: Material, settings: Train, effort: Effort) -> Loading:
     """Measure all loaders in turn, in one thread.
 
     Args:
-        material: images of one size.
+        material: images.
         settings: whose batch and crop size is measured too.
         effort: rounds and seconds.
     """
-    packed, batch = material.packed, settings.batch_size
-    side = int(material.packed.manifest["height"].iloc[0])
+    packed, batch, side = material.packed, settings.batch_size, material.side
     crop = min(CROP, side)
     draws = _Draws(len(material.rows))
     contenders: dict[str, Callable[[], int]] = {predecessor.NAME: _predecessor(material)}

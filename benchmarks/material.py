@@ -18,10 +18,15 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Material:
-    """The same images as PNG files and in a packed folder, each several times there."""
+    """The same square images as PNG files and in a packed folder, each several times there."""
 
     pngs: list[Path]
     packed: Packed
+
+    @property
+    def side(self) -> int:
+        """Return the side of the images in HR pixels."""
+        return int(self.packed.manifest["height"].iloc[0])
 
     @property
     def rows(self) -> list[int]:

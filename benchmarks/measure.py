@@ -1,8 +1,10 @@
 """What `benchmarks.training` measures: our steps in several forms, and their surroundings."""
 
 import contextlib
+import itertools
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from benchmarks.options import Effort, note
 from benchmarks.results import Booked, Measured
 from benchmarks.turns import Contender, Speeds, in_turn, timed
 from srpipe import environment
-from srpipe.crops import Batch, CropPlan, epoch_batches
+from srpipe.crops import Batch, CropPlan, epoch_batches, read_crops
 from srpipe.models.content import ContentFeatures
 from srpipe.settings import Params
 from srpipe.training.precision import choose
@@ -21,8 +23,10 @@ from srpipe.training.state import Hardware
 
 # Each stage of training, and whether it is adversarial.
 STAGES = {"pixel": False, "adversarial": True}
-# Steps in which the loop is measured, with the loader and without.
-LOOP_STEPS = {"cpu": 16, "cuda": 200}
+# Steps in which the loop is measured, with the loader and without; and how many times more rounds
+# than of anything else, because what is sought is a small difference.
+LOOP_STEPS = {"cpu": 4, "cuda": 200}
+LOOP_ROUNDS = 4
 # Steps of one measurement: a GPU's are short.
 REPEATS = {"cpu": 1, "cuda": 10}
 # Compiled ones run so often first: CUDA graphs are recorded in the third.
@@ -31,13 +35,17 @@ WARM_UP = 4
 
 @dataclass(frozen=True)
 class Bench:
-    """What everything here is measured with; `images` is the batch of the predecessor."""
+    """What everything here is measured with; `images` is the batch of the predecessor.
+
+    Batches are of radiographs: on random bytes a CPU is slower, on black ones faster.
+    """
 
     params: Params
     effort: Effort
     device: str
     images: int
     content: ContentFeatures
+    material: Material
 
     @property
     def kind(self) -> str:
@@ -47,7 +55,7 @@ class Bench:
     @property
     def pixels(self) -> int:
         """Return the HR pixels of one of the predecessor's steps."""
-        return self.images * self.effort.side**2
+        return self.images * self.material.side**2
 
     @property
     def parts(self) -> dict[str, int]:
@@ -67,16 +75,27 @@ class Bench:
 
     def crops(self, count: int) -> Batch:
         """Return so many crops, of the size that the settings say."""
-        crop, scale = self.params.train.crop, self.params.downsample.scale
-        return ours.random_batch(count, crop, scale, pinned=self.kind == "cuda")
+        rng = np.random.default_rng(0)
+        rows, draws = rng.choice(self.material.rows, count), rng.random((count, 4))
+        pinned = self.kind == "cuda"
+        return read_crops(self.material.packed, rows, draws, self.params.train.crop, pinned)
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Return the predecessor's batch: LR and HR, float `(N, 3, H, W)`."""
+        paths = itertools.islice(itertools.cycle(self.material.pngs), self.images)
+        pairs = zip(*(predecessor.read_item(path) for path in paths), strict=True)
+        lr, hr = (torch.stack(each) for each in pairs)
+        return (lr.pin_memory(), hr.pin_memory()) if self.kind == "cuda" else (lr, hr)
 
     def contender(
         self, job: ours.Job, batch: Batch, mode: str | None = None, steps: int = 1
     ) -> Contender:
         """Return so many steps of a job as a contender in HR megapixels a second, warmed up."""
         step = ours.ready(job, Hardware(self.device, compile_mode=mode), self.content)
+        # A CPU only starts threads and makes the optimizers' state; a GPU takes its memory, too.
+        first = batch if self.kind == "cuda" else Batch(*(each[:2] for each in batch))
         for _ in range(WARM_UP if mode else 1):
-            step(batch)
+            step(first)
         repeats = steps * REPEATS[self.kind]
         return timed(lambda: step(batch), megapixels(batch), self.device, repeats)
 
@@ -86,7 +105,7 @@ def megapixels(batch: Batch) -> float:
     return batch.hr.numel() / 1e6
 
 
-def measure(bench: Bench, material: Material) -> Measured:
+def measure(bench: Bench) -> Measured:
     """Measure everything but the loaders, one thing after the other."""
     notes: list[str] = []
     note(f"the ceilings of {bench.device} with {torch.get_num_threads()} threads ...")
@@ -97,7 +116,7 @@ def measure(bench: Bench, material: Material) -> Measured:
     note("our steps in other forms ...")
     variants = _variants(bench, notes)
     booked = {stage: _booked(bench, stage, limits) for stage in STAGES}
-    loop = _loop(bench, material)
+    loop = _loop(bench)
     note("one process and two ...")
     groups, peak = _groups(bench, notes)
     every = {**memory, **peak}
@@ -131,8 +150,7 @@ def _steps(bench: Bench) -> tuple[Speeds, dict[str, float]]:
 
 def _predecessor(bench: Bench) -> Contender:
     networks = predecessor.build(bench.device)
-    side = bench.effort.side
-    lr, hr = (_images(bench, each) for each in (side // predecessor.SCALE, side))
+    lr, hr = bench.whole()
 
     def step(lr: Tensor, hr: Tensor) -> None:
         with torch.backends.cudnn.flags(enabled=True, benchmark=True):  # as it sets it
@@ -141,14 +159,8 @@ def _predecessor(bench: Bench) -> Contender:
     if bench.kind == "cuda":
         step(lr, hr)  # cuDNN tries its algorithms for these sizes
     else:
-        # A sixteenth of the pixels is enough to start threads and to make the optimizers' state.
         step(lr[:, :, ::4, ::4].contiguous(), hr[:, :, ::4, ::4].contiguous())
     return timed(lambda: step(lr, hr), bench.pixels / 1e6, bench.device)
-
-
-def _images(bench: Bench, side: int) -> Tensor:
-    made = torch.rand(bench.images, 3, side, side)
-    return made.pin_memory() if bench.kind == "cuda" else made
 
 
 def _watched(work: Contender, name: str, memory: dict[str, float], device: str) -> Contender:
@@ -196,9 +208,9 @@ def _booked(bench: Bench, stage: str, limits: Ceilings) -> Booked:
     return Booked(dict(ledger.costs), len(batch.hr), megapixels(batch))
 
 
-def _loop(bench: Bench, material: Material) -> Speeds:
+def _loop(bench: Bench) -> Speeds:
     """Measure pixel steps fed by the loader, and by one batch that is there already."""
-    settings, cuda = bench.params.train, bench.kind == "cuda"
+    settings, material, cuda = bench.params.train, bench.material, bench.kind == "cuda"
     step = ours.ready(bench.job("pixel"), Hardware(bench.device), None)
     steps = LOOP_STEPS[bench.kind]
     crops_per_image = -(-(steps + 1) * settings.batch_size // len(material.rows))
@@ -216,7 +228,8 @@ def _loop(bench: Bench, material: Material) -> Speeds:
     usual = bench.crops(settings.batch_size)
     step(usual)
     resident = timed(lambda: step(usual), 1, bench.device, steps)
-    return in_turn({"loader": loader, "resident": resident}, bench.effort.variant_rounds)
+    rounds = LOOP_ROUNDS * bench.effort.variant_rounds
+    return in_turn({"loader": loader, "resident": resident}, rounds)
 
 
 def _groups(bench: Bench, notes: list[str]) -> tuple[dict[str, Speeds], dict[str, float]]:

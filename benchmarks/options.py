@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.predecessor import HR_SIDE
 from srpipe import environment
 
 
@@ -26,7 +25,6 @@ class Effort:
         images: different synthetic radiographs, of 1 MB each.
         copies: of each in the packed folder.
         thorough: measure what only tells where a gain comes from, too.
-        side: of the predecessor's HR images, in pixels.
     """
 
     rounds: int
@@ -39,7 +37,6 @@ class Effort:
     images: int
     copies: int
     thorough: bool
-    side: int = HR_SIDE
 
 
 # The whole run takes under three minutes on two CPU cores.
@@ -48,9 +45,9 @@ QUICK = Effort(
     variant_rounds=3,
     share=0.125,
     process_rounds=5,
-    process_steps=5,
+    process_steps=4,
     loading_rounds=5,
-    loading_seconds=0.2,
+    loading_seconds=0.15,
     images=6,
     copies=48,
     thorough=False,

@@ -84,11 +84,6 @@ def ready(job: Job, hardware: Hardware, content: ContentFeatures | None) -> Step
     return step
 
 
-def random_batch(count: int, crop: int, scale: int, *, pinned: bool = False) -> Batch:
-    """Return bytes in the shape of a batch; what a step costs does not depend on them."""
-    return Batch(*(_random_bytes(count, side, pinned) for side in (crop // scale, crop)))
-
-
 def _on_device(batch: Batch, job: Job, device: str) -> tuple[Tensor, Tensor]:
     channels = job.settings.generator.channels
     lr, hr = (
@@ -96,8 +91,3 @@ def _on_device(batch: Batch, job: Job, device: str) -> tuple[Tensor, Tensor]:
         for each in batch
     )
     return lr.contiguous(memory_format=job.layout), hr.contiguous(memory_format=job.layout)
-
-
-def _random_bytes(count: int, side: int, pinned: bool) -> Tensor:
-    made = torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8)
-    return made.pin_memory() if pinned else made

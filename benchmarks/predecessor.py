@@ -31,7 +31,6 @@ from torch.nn import functional as F
 from torch.optim import AdamW
 
 SCALE = 4
-HR_SIDE = 1024
 # What its measurements are called everywhere.
 NAME = "predecessor"
 LEARNING_RATE = 1e-3

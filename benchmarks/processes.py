@@ -16,8 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
+import torch
+from torch import Tensor
+
 from benchmarks import ours
 from benchmarks.turns import Contender, Speeds, in_turn, synchronise
+from srpipe.crops import Batch
 from srpipe.errors import TrainingError
 from srpipe.models.content import load_content
 from srpipe.settings import load_params
@@ -142,17 +146,19 @@ def main() -> None:
         content = load_content(settings.content) if adversarial else None
         job = ours.job(settings, scale, own_device, adversarial=adversarial)
         step = ours.ready(job, Hardware(own_device, group), content)
-        batch = ours.random_batch(
-            settings.batch_size // group.size,
-            settings.crop,
-            scale,
-            pinned=own_device.startswith("cuda"),
-        )
+        count, crop = settings.batch_size // group.size, settings.crop
+        pinned = own_device.startswith("cuda")
+        batch = Batch(*(_bytes(count, side, pinned) for side in (crop // scale, crop)))
         for line in sys.stdin:
             for _ in range(int(line)):
                 step(batch)
             synchronise(own_device)
             print(_peak_memory(), flush=True)
+
+
+def _bytes(count: int, side: int, pinned: bool) -> Tensor:
+    made = torch.randint(0, 256, (count, 1, side, side), dtype=torch.uint8)
+    return made.pin_memory() if pinned else made
 
 
 def _peak_memory() -> int:

@@ -108,7 +108,7 @@ def panels(found: Measured, bench: Bench) -> list[figures.Bars | figures.Floors]
 
 
 def _steps_text(found: Measured, bench: Bench) -> str:
-    settings, side = bench.params.train, bench.effort.side
+    settings, side = bench.params.train, bench.material.side
     precision = bench.job("pixel").precision.record()
     words = {
         "pixel": "ours, pixel step",

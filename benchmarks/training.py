@@ -30,14 +30,14 @@ def main() -> None:
     options = read_options(str(__doc__).splitlines()[0], training=True)
     params, effort = load_params(), options.effort
     content = load_content(params.train.content)
-    bench = Bench(params, effort, options.device, options.images, content)
     with (
         written(phantoms(effort.images), effort.copies, params.downsample.scale) as material,
         told_to_fit(options.images),
     ):
+        bench = Bench(params, effort, options.device, options.images, content, material)
         note("the loaders ...")
         loaded = loading.measure(material, params.train, effort)
-        found = measure(bench, material)
+        found = measure(bench)
         print(f"\n{report.text(found, loaded, bench)}\n")
         if options.full_nih:
             rates = full_nih.measure_rates(

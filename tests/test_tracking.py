@@ -310,7 +310,10 @@ def test_another_training_has_another_run(clone: Path, resumed: bool) -> None:
 
 
 def test_a_run_that_goes_on_takes_other_tags(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may go on in another experiment and on other hardware; its parameters stay."""
+    """It may go on with other hardware, and in another experiment, whose name it takes.
+
+    Its parameters stay.
+    """
     with training_run() as run:
         run.tags({"hardware": {"device": "cpu", "processes": "2"}})
     monkeypatch.setenv("DVC_EXP_NAME", "grade-pony")
@@ -324,6 +327,7 @@ def test_a_run_that_goes_on_takes_other_tags(clone: Path, monkeypatch: pytest.Mo
         "hardware.device": "cuda",
         "hardware.processes": "1",
     }
+    assert found.info.run_name == "grade-pony"
     assert found.data.params["train.epochs"] == "2"
 
 

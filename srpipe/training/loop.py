@@ -254,6 +254,7 @@ def _train_epoch(
                     progress.sums[name] + value if name in progress.sums else value
                 )
             progress.steps += 1
+            group.require_launcher()
             bar.update()
             watch.look(bar, progress)
             saver.after_step(state, progress)

@@ -34,15 +34,31 @@ GRACE = 5.0
 
 @dataclass(frozen=True)
 class Group:
-    """The training processes, seen from one of them; `size` 1 needs no torch.distributed."""
+    """The training processes, seen from one of them; `size` 1 needs no torch.distributed.
+
+    `launcher` is the process id of the one that started this one, where there are several.
+    """
 
     rank: int = 0
     size: int = 1
+    launcher: int | None = None
 
     @property
     def first(self) -> bool:
         """Say whether this process speaks and writes for all."""
         return self.rank == 0
+
+    def require_launcher(self) -> None:
+        """Stop when the process that started this one is gone: nobody waits for the result.
+
+        Raises:
+            TrainingError: it is gone.
+        """
+        if self.launcher is not None and os.getppid() != self.launcher:
+            raise TrainingError(
+                "the process that started the training processes is gone, so they stop too. Run "
+                "the same command again: it goes on from the last checkpoint."
+            )
 
     def share(self, items: Sequence[T]) -> list[T]:
         """Return this process's part of items."""
@@ -178,6 +194,7 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
         yield Group(), device
         return
     local = int(os.environ["LOCAL_RANK"])
+    parent = os.getppid()
     if device == "cuda":
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
@@ -189,7 +206,7 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
             device_id=torch.device(device) if cuda else None,
         )
     try:
-        yield Group(dist.get_rank(), dist.get_world_size()), device
+        yield Group(dist.get_rank(), dist.get_world_size(), parent), device
     finally:
         dist.destroy_process_group()
 

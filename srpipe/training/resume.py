@@ -147,20 +147,27 @@ def opened(root: Path, identity: Mapping[str, Any]) -> Iterator[Store]:
 
 def _tidy(root: Path, store: Store) -> None:
     """Remove what finished runs left, and tell what interrupted ones did."""
-    others = [path for path in root.iterdir() if path.is_dir() and path != store.folder]
+    others = [
+        path
+        for path in root.iterdir()
+        if path.is_dir() and path != store.folder and not _running(path)
+    ]
     for path in [path for path in others if (path / FINISHED).exists()]:
         others.remove(path)
         shutil.rmtree(path, ignore_errors=True)  # another process may do the same now
     if others:
-        size = sum(_size(file) for path in others for file in path.rglob("*"))
+        size = sum(file.stat().st_size for path in others for file in path.rglob("*"))
         console.say(
             f"{len(others)} other interrupted training(s), with other settings, data or code, are "
             f"kept in {root} ({size / 1e6:.0f} MB); remove what will not be gone on with"
         )
 
 
-def _size(file: Path) -> int:
+def _running(folder: Path) -> bool:
+    if not (folder / LOCK).exists():
+        return False
     try:
-        return file.stat().st_size
-    except FileNotFoundError:  # replaced by the process that writes it now
-        return 0
+        with filelock.FileLock(folder / LOCK, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True

@@ -19,7 +19,6 @@ TINY = Effort(
     images=2,
     copies=2,
     thorough=True,
-    side=128,
 )
 # What makes the default settings tiny: lines of params.yaml.
 LINES = {

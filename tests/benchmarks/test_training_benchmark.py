@@ -25,7 +25,7 @@ WANTED = {"train_step_ratio", "loader_ratio", "crops_per_second_per_core"}
 def made(count: int) -> list[GreyImage]:
     """Return noise, in place of synthetic radiographs."""
     rng = np.random.default_rng(0)
-    return [rng.integers(0, 256, (64, 64), dtype=np.uint8) for _ in range(count)]
+    return [rng.integers(0, 256, (128, 128), dtype=np.uint8) for _ in range(count)]
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_loaders_ratio_is_that_of_whole_images(
         found = loading.measure(material, tiny_params.train, tiny_effort)
     speeds = found.speeds
     assert found.ratio == ratios(speeds["whole, 8 a batch"], speeds["predecessor"])
-    assert (found.side, found.crop, found.batch, found.default_crop) == (64, 64, 2, 32)
+    assert (found.side, found.crop, found.batch, found.default_crop) == (128, 128, 2, 32)
 
 
 def test_the_material_is_in_both_forms_and_goes() -> None:
@@ -113,7 +113,7 @@ def test_the_material_is_in_both_forms_and_goes() -> None:
         with Image.open(material.pngs[1]) as picture:
             assert np.array_equal(np.asarray(picture), images[1])
         assert np.array_equal(material.packed.hr(1), images[1])
-        assert np.array_equal(material.packed.hr(3), np.roll(images[1], 32, axis=1))
+        assert np.array_equal(material.packed.hr(3), np.roll(images[1], 64, axis=1))
     assert not material.pngs[0].parent.exists()
 
 

@@ -525,3 +525,16 @@ def test_a_killed_process_is_told_once_and_gone_on_from(
     assert "on cpu (1 process;" in said
     assert "going on with an interrupted training: epoch " in said
     assert_agree(folder, left_alone)
+
+
+def test_processes_whose_launcher_was_killed_stop(
+    interrupted: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    """They do not train on unseen, so that the next start finds nobody in its place."""
+    _, process = interrupted
+    started = ranks(process.pid)
+    process.kill()
+    _, err = process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(started.values(), timeout=30)
+    assert not alive
+    assert "the process that started the training processes is gone" in err
