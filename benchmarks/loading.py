@@ -29,8 +29,9 @@ from srpipe.files import write_json
 from srpipe.packed import Packed
 from srpipe.settings import Train, load_params
 
-# Images in a batch of whole ones; larger batches take fresh memory from the system each time.
-WHOLE_BATCH = 8
+# Whole images are read one by one, as the predecessor does; and in batches, which leave the cache
+# or, the largest, take fresh memory from the system each time.
+WHOLE_BATCH = 1
 WHOLE_BATCHES = (1, 8, 16, 64)
 CROP = 256
 # What we want at least: of `loader_ratio`, and of `crops_per_second_per_core`.

@@ -18,7 +18,9 @@ from srpipe.errors import DataError
 from srpipe.packed import Packed
 
 # Batches made ahead by each thread.
-AHEAD = 4
+AHEAD = 2
+# Columns that are copied at a time where a crop is transposed.
+STRIP = 32
 
 
 class Batch(NamedTuple):
@@ -108,7 +110,8 @@ def epoch_batches(
 
     def make(step: int) -> Batch:
         chosen = order[step * plan.batch_size : (step + 1) * plan.batch_size]
-        draws = np.random.default_rng([plan.seed, epoch, step]).random((plan.batch_size, 4))
+        # From 1: NumPy takes a 0 at the end for nothing, and that is the order's own stream.
+        draws = np.random.default_rng([plan.seed, epoch, step + 1]).random((plan.batch_size, 4))
         return read_crops(packed, chosen[part::parts], draws[part::parts], plan.crop, pinned)
 
     steps = range(first_step, batches_per_epoch(len(rows), plan))
@@ -138,7 +141,7 @@ def read_crops(
     Args:
         packed: the images.
         rows: N manifest rows.
-        draws: `(N, 4)` in [0, 1): top, left, quarter turns, flip.
+        draws: `(N, 4)` in [0, 1): top, left, and two that choose the symmetry.
         crop: side in HR pixels.
         pinned: put the result in page-locked memory.
     """
@@ -147,18 +150,31 @@ def read_crops(
     lr = torch.empty((count, 1, side, side), dtype=torch.uint8, pin_memory=pinned)
     hr = torch.empty((count, 1, crop, crop), dtype=torch.uint8, pin_memory=pinned)
     lr_out, hr_out = lr.numpy(), hr.numpy()
-    for index, (row, (top, left, turn, flip)) in enumerate(zip(rows, draws, strict=True)):
-        lr_image, hr_image = packed.lr(int(row)), packed.hr(int(row))
+    # Plain numbers: NumPy's own are slow to reckon with one by one.
+    for index, (row, draw) in enumerate(zip(rows.tolist(), draws.tolist(), strict=True)):
+        top, left, turn, flip = draw
+        lr_image, hr_image = packed.lr(row), packed.hr(row)
         height, width = lr_image.shape
         y, x = int(top * (height - side + 1)), int(left * (width - side + 1))
         symmetry = int(turn * 4), flip < 0.5
-        # Straight into the batch: one copy, and turning costs nothing more.
-        lr_out[index, 0] = _turn(lr_image[y : y + side, x : x + side], *symmetry)
+        _place(lr_out[index, 0], lr_image[y : y + side, x : x + side], *symmetry)
         y, x = y * scale, x * scale
-        hr_out[index, 0] = _turn(hr_image[y : y + crop, x : x + crop], *symmetry)
+        _place(hr_out[index, 0], hr_image[y : y + crop, x : x + crop], *symmetry)
     return Batch(lr, hr)
 
 
-def _turn(image: npt.NDArray[np.uint8], turns: int, flip: bool) -> npt.NDArray[np.uint8]:
-    image = np.rot90(image, turns)
-    return image[:, ::-1] if flip else image
+def _place(
+    out: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], symmetry: int, flip: bool
+) -> None:
+    """Copy a square into the batch in one of its eight symmetries: one copy in all."""
+    if symmetry & 2:
+        image = image[::-1]
+    if flip:
+        image = image[:, ::-1]
+    if not symmetry & 1:
+        out[...] = image
+        return
+    turned = image.T
+    # In strips, so that what is read across stays in the processor's cache.
+    for left in range(0, turned.shape[1], STRIP):
+        out[:, left : left + STRIP] = turned[:, left : left + STRIP]

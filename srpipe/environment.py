@@ -44,6 +44,14 @@ def processes(device: str) -> int:
     return count
 
 
+def crop_threads() -> int:
+    """Return the threads that cut crops for one training process: its part of the workers, 1 to 8.
+
+    Eight cut more crops than any device here takes; more only hold memory.
+    """
+    return min(8, max(1, workers() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
 def compile_mode() -> str | None:
     """Return the mode for torch.compile, None for off.
 

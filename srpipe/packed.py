@@ -120,11 +120,16 @@ class Packed:
 
     @cached_property
     def _hr(self) -> npt.NDArray[np.uint8]:
-        return np.memmap(self.folder / HR, np.uint8, "r")
+        return _mapped(self.folder / HR)
 
     @cached_property
     def _lr(self) -> npt.NDArray[np.uint8]:
-        return np.memmap(self.folder / LR, np.uint8, "r")
+        return _mapped(self.folder / LR)
+
+
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    # A plain array over the file: the subclass costs at every slice.
+    return np.memmap(path, np.uint8, "r").view(np.ndarray)
 
 
 def open_packed(folder: Path) -> Packed:

@@ -41,12 +41,13 @@ class Run:
     run_id: str | None
     # Steps of each metric that the run has from before an interruption.
     told: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    # SHA-256 of the weights that the run has, likewise.
+    # Whether it has its parameters, and the SHA-256 of its weights, likewise.
+    described: bool = False
     weights: str | None = None
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log settings under flat names."""
-        if self.run_id is None:
+        """Log settings under flat names; those of a run that goes on stay as they were."""
+        if self.run_id is None or self.described:
             return
         import mlflow
 
@@ -210,6 +211,7 @@ def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
                 name: frozenset(each.step for each in client.get_metric_history(run_id, name))
                 for name in opened.data.metrics
             },
+            bool(opened.data.params),
             opened.data.tags.get(WEIGHTS_TAG),
         )
     except (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError) as error:

@@ -35,7 +35,9 @@ def main() -> None:
         processes.launch("stages.train")
         return
     with processes.joined(environment.device_name()) as (group, device):
-        hardware = Hardware(device, group, environment.compile_mode(), environment.workers())
+        group.require_same(resume.fingerprint(_identity(task)))
+        threads = environment.crop_threads()
+        hardware = Hardware(device, group, environment.compile_mode(), threads)
         if not group.first:
             train(task, hardware, None, save_seconds=seconds, on_epoch=lambda record: None)
             return
@@ -46,7 +48,7 @@ def main() -> None:
             tracking.training_run(
                 params.model_dump(),
                 settings.generator.name,
-                store.fingerprint,
+                store.name,
                 resumed=store.exists(),
             ) as run,
         ):

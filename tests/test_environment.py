@@ -44,6 +44,19 @@ def test_workers_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.workers() == 200
 
 
+@pytest.mark.parametrize(
+    ("workers", "processes", "threads"),
+    [("1", "1", 1), ("6", "1", 6), ("128", "1", 8), ("16", "8", 2)],
+)
+def test_threads_that_cut_crops_are_shared_and_few(
+    monkeypatch: pytest.MonkeyPatch, workers: str, processes: str, threads: int
+) -> None:
+    """Each training process of a machine has its part; more than eight only hold memory."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert environment.crop_threads() == threads
+
+
 @pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
 def test_wrong_workers_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     """The message repeats what was given."""

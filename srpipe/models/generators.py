@@ -188,7 +188,7 @@ class SRResNet(nn.Module):
         x = self.convblock(x) + first  # (N, F, H, W)
         x = self._upsample(x)  # (N, C, sH, sW)
         if not self.bicubic_skip:
-            return (torch.tanh(x) + 1) / 2
+            return (torch.tanh(x.to(lr.dtype)) + 1) / 2  # bf16 has steps of 1/256 here
         sr: Tensor = upscale_bicubic(lr, self.scale) + x / SKIP_GAIN
         return sr if self.training else sr.clamp(0, 1)
 

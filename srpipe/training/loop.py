@@ -289,7 +289,8 @@ class _Saver:
         passed = time.monotonic() - self.since
         left = self.group.from_first(lambda: self.seconds - passed)
         if left > 0:
-            more = self.group.from_first(lambda: math.ceil(left / passed * self.steps))
+            # At most ten times as far as was measured: the first steps may have been quick.
+            more = self.group.from_first(lambda: math.ceil(min(left / passed, 9) * self.steps))
             self.next = self.steps + max(1, more)
             return
         self.save(state, progress)

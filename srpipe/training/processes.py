@@ -48,6 +48,27 @@ class Group:
         """Say whether this process speaks and writes for all."""
         return self.rank == 0
 
+    def require_same(self, what: str) -> None:
+        """Refuse to train where the processes have not been given the same task.
+
+        Args:
+            what: the fingerprint of this process's task.
+
+        Raises:
+            SettingsError: another process has another one.
+        """
+        if self.size == 1:
+            return
+        given: list[str] = [""] * self.size
+        with explained():
+            dist.all_gather_object(given, what)
+        other = [rank for rank, each in enumerate(given) if each != given[0]]
+        if other:
+            raise SettingsError(
+                f"training process {other[0]} has other settings, data or code than process 0: "
+                "give every machine the same params.yaml, data/packed, data/split.csv and commit"
+            )
+
     def require_launcher(self) -> None:
         """Stop when the process that started this one is gone: nobody waits for the result.
 
@@ -153,8 +174,13 @@ def launch(module: str) -> None:
         if codes.get(first, 0) < 0:
             print(file=sys.stderr)  # it left its progress bar open
         raise _fault(codes, first) from error
+    except dist.DistError as error:
+        raise TrainingError(
+            f"the other machines cannot be reached ({str(error).splitlines()[0]}): start this on "
+            "all of them within ten minutes, and check PET_MASTER_ADDR and PET_MASTER_PORT"
+        ) from error
     except SignalException as error:
-        # The engine has passed it on, and the first process has said that it stops.
+        # The engine has passed it on.
         raise SystemExit(128 + error.sigval) from error
 
 
@@ -190,32 +216,37 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
     Raises:
         TrainingError: the others cannot be reached, now or later.
     """
+    cuda = device.startswith("cuda")
+    if device == "cuda" and launched():
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if ":" in device:
+        # Events, and messages of objects, go by the current device.
+        torch.cuda.set_device(device)
     if not launched():
         yield Group(), device
         return
-    local = int(os.environ["LOCAL_RANK"])
     parent = os.getppid()
-    if device == "cuda":
-        device = f"cuda:{local}"
-        torch.cuda.set_device(local)
-    cuda = device.startswith("cuda")
     with explained():
         dist.init_process_group(
             "nccl" if cuda else "gloo",
             timeout=PATIENCE,
             device_id=torch.device(device) if cuda else None,
         )
-    try:
-        yield Group(dist.get_rank(), dist.get_world_size(), parent), device
-    finally:
-        dist.destroy_process_group()
+    yield Group(dist.get_rank(), dist.get_world_size(), parent), device
+    # Not after a fault: NCCL would wait for the others before the fault is told.
+    dist.destroy_process_group()
 
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turn a fault of the connection into a TrainingError."""
+    """Turn a fault of the connection, or full memory of a GPU, into a TrainingError."""
     try:
         yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the GPU's memory is full ({str(error).splitlines()[0]}): lower train.batch_size or "
+            "train.crop, or share the batch among more GPUs (SRPIPE_PROCESSES)"
+        ) from error
     except (dist.DistError, RuntimeError) as error:
         if not _of_the_connection(error):
             raise

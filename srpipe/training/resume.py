@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from srpipe.files import write_json
 FORMAT = "srpipe-training-1"
 STATE = "state.pt"
 IDENTITY = "identity.json"
+NAME = "name.json"
 LOCK = "lock"
 FINISHED = "finished.json"
 # The parts of srpipe whose code decides what training computes. tests/training/test_resume.py holds
@@ -52,6 +54,14 @@ class Store:
 
     folder: Path
     fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """Return a name that no other run has, not even the same one on another machine."""
+        path = self.folder / NAME
+        if not path.exists():
+            write_json(path, {"name": f"{self.fingerprint}-{uuid.uuid4().hex[:8]}"})
+        return str(json.loads(path.read_text(encoding="utf-8"))["name"])
 
     def exists(self) -> bool:
         """Say whether there is a state to go on from."""
@@ -156,7 +166,7 @@ def _tidy(root: Path, store: Store) -> None:
         others.remove(path)
         shutil.rmtree(path, ignore_errors=True)  # another process may do the same now
     if others:
-        size = sum(file.stat().st_size for path in others for file in path.rglob("*"))
+        size = sum(_size(file) for path in others for file in path.rglob("*"))
         console.say(
             f"{len(others)} other interrupted training(s), with other settings, data or code, are "
             f"kept in {root} ({size / 1e6:.0f} MB); remove what will not be gone on with"
@@ -171,3 +181,10 @@ def _running(folder: Path) -> bool:
             return False
     except filelock.Timeout:
         return True
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # of a training that began or ended just now
+        return 0

@@ -302,6 +302,32 @@ def test_a_group_of_two_agrees(tmp_path: Path) -> None:
         assert found["from_first"] == {"from": 0, "sums": torch.tensor([1.5])}
 
 
+def compare(group: Group) -> str:
+    """Compare tasks that are the same, then tasks that are not; return what is said."""
+    group.require_same("0123")
+    try:
+        group.require_same(f"task {group.rank}")
+    except SettingsError as error:
+        return str(error)
+    return "it did not notice"
+
+
+def test_processes_with_other_tasks_are_refused(tmp_path: Path) -> None:
+    """Two machines with different settings would drift apart in silence: all of them are told."""
+    for told in in_two(compare, tmp_path):
+        assert told.startswith("training process 1 has other settings, data or code than process 0")
+        assert "give every machine the same params.yaml" in told
+
+
+def test_full_memory_of_a_gpu_is_told_with_what_to_do() -> None:
+    """The commonest fault of training on a GPU is no traceback."""
+    with (
+        pytest.raises(TrainingError, match=r"memory is full \(.*lower train.batch_size"),
+        explained(),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+
+
 def lose(group: Group) -> str:
     """Let the second process die while the first one waits for it."""
     processes.GRACE = 0.0

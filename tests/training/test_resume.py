@@ -368,3 +368,15 @@ def test_a_store_is_its_folder(tmp_path: Path) -> None:
     store.save({})
     assert store.exists()
     assert resume.STATE in os.listdir(tmp_path)
+
+
+def test_a_run_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """The same after an interruption, and another where somebody else trains the same: two people
+    with one MLflow server do not write into one run.
+    """
+    names = []
+    for person in ("a", "a", "b"):
+        with opened(tmp_path / person, IDENTITY) as store:
+            names.append(store.name)
+    assert names[0] == names[1] != names[2]
+    assert {name.rpartition("-")[0] for name in names} == {fingerprint(IDENTITY)}

@@ -7,8 +7,6 @@ import contextlib
 import json
 import random
 import sqlite3
-import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -20,23 +18,10 @@ from srpipe.packed import open_packed
 from srpipe.training.resume import fingerprint
 from stages import train
 from tests import survival
+from tests.survival import after_a_change
 
 # They share the training that was left alone with the tests of several processes.
 pytestmark = pytest.mark.xdist_group("trainings")
-# A start that lives longer than this has ended, on a machine however slow.
-LONG = 300.0
-
-
-def after_a_change(paths: Callable[[], Iterable[Path]], later: float) -> float:
-    """Wait until one of the paths is written anew; return how long to wait from then."""
-
-    def times() -> set[int]:
-        return {path.stat().st_mtime_ns for path in paths() if path.exists()}
-
-    before, began = times(), time.monotonic()
-    while times() <= before and time.monotonic() - began < LONG:
-        time.sleep(0.005)
-    return later
 
 
 def test_kills_at_random_moments_change_nothing(tmp_path: Path, left_alone: Path) -> None:
@@ -52,7 +37,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, left_alone: Path
         [
             lambda: after_a_change(lambda: folder.glob(".ckpt/*/state.pt"), dice.uniform(0, 1.5)),
             lambda: after_a_change(lambda: [folder / "models/pixel.pt"], dice.uniform(0, 1.0)),
-            lambda: LONG,
+            lambda: survival.LONG,
         ]
     )
     starts = survival.die_until_done(folder, lambda: next(moments)(), survival.kill_session)
@@ -62,7 +47,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path: Path, left_alone: Path
     assert survival.told_epochs(folder) == [(1, 1), (2, 1), (3, 1)]
     (finished,) = folder.glob(".ckpt/*/finished.json")
     left = sorted(path.name for path in finished.parent.iterdir())
-    assert left == ["finished.json", "identity.json", "lock", "state.pt"]
+    assert left == ["finished.json", "identity.json", "lock", "name.json", "state.pt"]
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
         runs = database.execute("SELECT name, status FROM runs").fetchall()
     assert runs == [("swift_srgan", "FINISHED")]
