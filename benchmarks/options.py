@@ -42,13 +42,13 @@ class Effort:
 # The whole run takes under three minutes on two CPU cores.
 QUICK = Effort(
     rounds=3,
-    variant_rounds=3,
+    variant_rounds=2,
     share=0.125,
-    process_rounds=5,
+    process_rounds=3,
     process_steps=4,
-    loading_rounds=5,
+    loading_rounds=4,
     loading_seconds=0.15,
-    images=6,
+    images=4,
     copies=48,
     thorough=False,
 )

@@ -127,12 +127,12 @@ def die_until_done(
         except subprocess.TimeoutExpired:
             kill(process)
             out, err = process.communicate(timeout=60)
-            deaths.append(Death(after, "going on" in out))
+            deaths.append(Death(after, _went_on(out)))
             check_states(folder)
             continue
         if process.returncode:
             raise RuntimeError(f"a resumed training failed: {out}\n{err}")
-        return [*deaths, Death(None, "going on" in out)]
+        return [*deaths, Death(None, _went_on(out))]
 
 
 def after_a_change(paths: Callable[[], Iterable[Path]], later: float) -> float:
@@ -145,6 +145,10 @@ def after_a_change(paths: Callable[[], Iterable[Path]], later: float) -> float:
     while times() <= before and time.monotonic() - began < LONG:
         time.sleep(0.005)
     return later
+
+
+def _went_on(out: str) -> bool:
+    return "going on with an interrupted" in out or "done already" in out
 
 
 def kill_session(process: "subprocess.Popen[str]") -> None:
@@ -176,7 +180,11 @@ def _moment(folder: Path, dice: random.Random, seconds: float) -> float:
     """
     if dice.random() < 1 / 3:
         return dice.uniform(0, seconds)
-    return after_a_change(lambda: folder.glob(".ckpt/*/*.*"), dice.uniform(0, seconds / 3))
+
+    def written() -> list[Path]:
+        return [*folder.glob(".ckpt/*/state.pt"), *folder.glob(".ckpt/*/finished.json")]
+
+    return after_a_change(written, dice.uniform(0, seconds / 8))
 
 
 def main() -> None:

@@ -393,7 +393,7 @@ def full_disk(workspace: Path) -> Iterator[Callable[[str], None]]:
         ("downsample", "data", "data/packed"),
         ("split", "data", "data/split.csv"),
         ("baseline", "metrics", "metrics/baseline.csv"),
-        ("train", "models", "models/generator.pt"),
+        ("train", "models", "models/pixel.pt"),
         ("evaluate", "metrics", "metrics/evaluate"),
     ],
 )
