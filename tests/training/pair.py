@@ -30,7 +30,9 @@ def in_two(work: Callable[..., Any], folder: Path, *arguments: Any) -> list[Any]
         _run, (work, folder, port, arguments), nprocs=2, start_method="forkserver"
     )
     paths = [folder / f"{rank}.pt" for rank in range(2)]
-    return [torch.load(path)["result"] if path.exists() else None for path in paths]
+    return [
+        torch.load(path, weights_only=True)["result"] if path.exists() else None for path in paths
+    ]
 
 
 def _run(
