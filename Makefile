@@ -9,7 +9,7 @@ RUN := PATH="$(BIN):$$PATH" MLFLOW_DISABLE_TELEMETRY=true
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint types check format clean
+.PHONY: help repro test results lint types check format clean
 
 help: ## list what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -23,6 +23,13 @@ repro: $(VENV)/installed ## run the whole pipeline (data set: data.name in param
 test: $(VENV)/installed ## run the tests, offline, on the CPU
 	@echo "Running the tests ($(JOBS) at a time)"
 	@$(RUN) OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadgroup
+
+# `make results PATH`: make takes the second word for a goal, too, and finds nothing to do there.
+FOLDER = $(filter-out results,$(MAKECMDGOALS))
+results: $(VENV)/installed ## score the released models: make results FOLDER [PUBLISHED=FILE]
+	@test -d "$(FOLDER)" || \
+	  { echo "error: give a folder of HR radiographs: make results FOLDER [PUBLISHED=FILE]"; exit 1; }
+	@$(RUN) python -m benchmarks.comparison "$(FOLDER)" $(if $(PUBLISHED),--published "$(PUBLISHED)")
 
 lint: $(VENV)/installed ## check style and formatting (ruff)
 	@$(RUN) ruff check .

@@ -9,13 +9,13 @@ the device; one row does that in the loader, as the predecessor does.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from benchmarks import figures, predecessor
@@ -24,7 +24,8 @@ from benchmarks.options import Effort, read_options
 from benchmarks.tables import table
 from benchmarks.turns import Contender, Speeds, Spread, for_seconds, in_turn, ratios, spread
 from srpipe import console
-from srpipe.crops import Batch, CropPlan, epoch_batches, read_crops
+from srpipe.crops import Batch, CropPlan, draws_per_crop, epoch_batches, plan_of, read_crops
+from srpipe.difficulty import Difficulty
 from srpipe.files import write_json
 from srpipe.packed import Packed
 from srpipe.settings import Train, load_params
@@ -108,23 +109,18 @@ class _Draws:
     ) -> Callable[[], int]:
         """Return a function that reads a batch of `count` crops."""
         rng = np.random.default_rng(0)
+        # The plainest way: one place a crop, on the grid; only the symmetry is an option.
+        plan, hard = CropPlan(crop, count, 1, 0, turns=float(turned)), Difficulty(packed)
         rows = cycle([rng.integers(0, self.rows, count) for _ in range(32)])
-        draws = cycle([_draw(rng, count, turned) for _ in range(32)])
+        draws = cycle([rng.random((count, draws_per_crop(plan))) for _ in range(32)])
 
         def read() -> int:
-            batch = read_crops(packed, next(rows), next(draws), crop)
+            batch = read_crops(packed, next(rows), next(draws), plan, hard)
             if to_float:
                 Batch(*(each.float().div_(255) for each in batch))
             return count
 
         return read
-
-
-def _draw(rng: np.random.Generator, count: int, turned: bool) -> npt.NDArray[np.float64]:
-    draws = rng.random((count, 4))
-    if not turned:
-        draws[:, 2:] = 0.0, 0.999  # no quarter turn, no flip
-    return draws
 
 
 def _predecessor(material: Material) -> Callable[[], int]:
@@ -142,7 +138,7 @@ def _as_training(material: Material, settings: Train, crop: int, seconds: float)
     epochs = cycle(range(1, 1000))
     # Enough for as long as a round lasts.
     crops_per_image = -(-4096 * settings.batch_size // len(material.rows))
-    plan = CropPlan(crop, settings.batch_size, crops_per_image, settings.seed)
+    plan = dataclasses.replace(plan_of(settings), crop=crop, crops_per_image=crops_per_image)
 
     def run() -> float:
         with contextlib.closing(

@@ -1,6 +1,7 @@
 """What `benchmarks.training` measures: our steps in several forms, and their surroundings."""
 
 import contextlib
+import dataclasses
 import itertools
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,8 @@ from benchmarks.options import Effort, note
 from benchmarks.results import Booked, Measured
 from benchmarks.turns import Contender, Speeds, in_turn, timed
 from srpipe import environment
-from srpipe.crops import Batch, CropPlan, epoch_batches, read_crops
+from srpipe.crops import Batch, draws_per_crop, epoch_batches, plan_of, read_crops
+from srpipe.difficulty import Difficulty
 from srpipe.models.content import ContentFeatures
 from srpipe.settings import Params
 from srpipe.training.precision import choose
@@ -76,9 +78,10 @@ class Bench:
     def crops(self, count: int) -> Batch:
         """Return so many crops, of the size that the settings say."""
         rng = np.random.default_rng(0)
-        rows, draws = rng.choice(self.material.rows, count), rng.random((count, 4))
-        pinned = self.kind == "cuda"
-        return read_crops(self.material.packed, rows, draws, self.params.train.crop, pinned)
+        plan, packed = plan_of(self.params.train), self.material.packed
+        rows = rng.choice(self.material.rows, count)
+        draws = rng.random((count, draws_per_crop(plan)))
+        return read_crops(packed, rows, draws, plan, Difficulty(packed), self.kind == "cuda")
 
     def whole(self) -> tuple[Tensor, Tensor]:
         """Return the predecessor's batch: LR and HR, float `(N, 3, H, W)`."""
@@ -214,7 +217,7 @@ def _loop(bench: Bench) -> Speeds:
     step = ours.ready(bench.job("pixel"), Hardware(bench.device), None)
     steps = LOOP_STEPS[bench.kind]
     crops_per_image = -(-(steps + 1) * settings.batch_size // len(material.rows))
-    plan = CropPlan(settings.crop, settings.batch_size, crops_per_image, settings.seed)
+    plan = dataclasses.replace(plan_of(settings), crops_per_image=crops_per_image)
     threads = environment.workers()
 
     def loader() -> float:

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from srpipe.crops import Batch
-from srpipe.inference import to_channels
 from srpipe.models.content import ContentFeatures
 from srpipe.settings import Train
 from srpipe.training.precision import Precision, choose
 from srpipe.training.state import Hardware, adversarial_stage, pixel_stage
-from srpipe.training.steps import adversarial_step, pixel_step
+from srpipe.training.steps import adversarial_step, on_device, pixel_step
 
 Step = Callable[[Batch], None]
 FP32 = Precision(generator=False, discriminator=False)
@@ -62,32 +61,23 @@ def ready(job: Job, hardware: Hardware, content: ContentFeatures | None) -> Step
     sums: dict[str, Tensor] = {}
 
     def step(batch: Batch) -> None:
-        lr, hr = _on_device(batch, job, hardware.device)
+        channels = settings.generator.channels
+        crops = on_device(batch, channels, hardware.device, job.layout)
         clip = settings.gradient_clip
         if state.discriminator is not None:
             found = adversarial_step(
                 state.generator,
                 state.discriminator,
-                lr,
-                hr,
+                crops,
                 settings.loss,
                 content,
                 job.precision,
                 clip,
             )
         else:
-            found = pixel_step(state.generator, lr, hr, settings.loss, job.precision, clip)
+            found = pixel_step(state.generator, crops, settings.loss, job.precision, clip)
         state.average.update(state.generator.network)
         for name, value in found.items():
             sums[name] = sums[name] + value if name in sums else value
 
     return step
-
-
-def _on_device(batch: Batch, job: Job, device: str) -> tuple[Tensor, Tensor]:
-    channels = job.settings.generator.channels
-    lr, hr = (
-        to_channels(each.to(device, non_blocking=True).float().div_(255), channels)
-        for each in batch
-    )
-    return lr.contiguous(memory_format=job.layout), hr.contiguous(memory_format=job.layout)

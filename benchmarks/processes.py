@@ -148,7 +148,8 @@ def main() -> None:
         step = ours.ready(job, Hardware(own_device, group), content)
         count, crop = settings.batch_size // group.size, settings.crop
         pinned = own_device.startswith("cuda")
-        batch = Batch(*(_bytes(count, side, pinned) for side in (crop // scale, crop)))
+        lr, hr = (_bytes(count, side, pinned) for side in (crop // scale, crop))
+        batch = Batch(lr, hr, torch.zeros((count, 4), dtype=torch.uint8))
         for line in sys.stdin:
             for _ in range(int(line)):
                 step(batch)

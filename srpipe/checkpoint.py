@@ -19,8 +19,11 @@ from torch import Tensor, nn
 
 from srpipe.errors import CheckpointError
 from srpipe.files import replacing
-from srpipe.models.generators import SRGAN, SRResNet, SwiftSRGAN
+from srpipe.models.base import SRGenerator
+from srpipe.models.generators import SRGAN, SwiftSRGAN
+from srpipe.models.plain_sr import PlainSR
 from srpipe.settings import Generator
+from srpipe.tensorfile import SUFFIX, read_tensors, write_tensors
 
 FORMAT = "srpipe-generator-1"
 # What torch and pickle raise on files that are no checkpoint, or that would run code.
@@ -35,7 +38,8 @@ _UNREADABLE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
 )
-ARCHITECTURES: dict[str, type[SwiftSRGAN] | type[SRGAN]] = {
+ARCHITECTURES: dict[str, type[PlainSR] | type[SwiftSRGAN] | type[SRGAN]] = {
+    "plain_sr": PlainSR,
     "swift_srgan": SwiftSRGAN,
     "srgan": SRGAN,
 }
@@ -45,18 +49,18 @@ ARCHITECTURES: dict[str, type[SwiftSRGAN] | type[SRGAN]] = {
 class LoadedGenerator:
     """A generator in eval mode on the CPU, and what its file says of it.
 
-    `record` holds `training` and `metrics` for our checkpoints and is empty for the plain form and
-    for a mixture.
+    `record` holds `training` and `metrics` for our checkpoints, more for released ones, and nothing
+    for the plain form and for a mixture.
     """
 
-    model: SRResNet
+    model: SRGenerator
     architecture: str
     hyperparameters: dict[str, Any]
     scale: int
     record: dict[str, Any]
 
 
-def build_generator(settings: Generator, scale: int) -> SRResNet:
+def build_generator(settings: Generator, scale: int) -> SRGenerator:
     """Return a new generator with the architecture that the settings name."""
     return ARCHITECTURES[settings.name](**hyperparameters(settings, scale))
 
@@ -125,13 +129,38 @@ def save_plain(path: Path, loaded: LoadedGenerator) -> None:
     save(path, loaded.model.state_dict())
 
 
+def save_released(path: Path, loaded: LoadedGenerator, facts: Mapping[str, Any]) -> None:
+    """Write a generator as a safetensors file, which needs none of our code to be read.
+
+    The same weights and facts give the same bytes. Where the generator is a `swift_srgan` without
+    bicubic skip, the arrays are those of the plain form: spandrel loads the file.
+
+    Args:
+        path: the file, ending in ".safetensors".
+        loaded: the generator; what its file said of its training is recorded.
+        facts: what else there is to say: data, licence, commit, scores.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    record = {
+        "format": FORMAT,
+        "architecture": loaded.architecture,
+        "hyperparameters": loaded.hyperparameters,
+        "scale": loaded.scale,
+        **loaded.record,
+        **facts,
+    }
+    write_tensors(path, loaded.model.state_dict(), record)
+
+
 def load_generator(path: Path) -> LoadedGenerator:
-    """Load a generator: our checkpoint or the plain Swift-SRGAN form.
+    """Load a generator: our checkpoint, a released safetensors file, or the plain Swift-SRGAN form.
 
     Raises:
         CheckpointError: the file is missing, no checkpoint, or does not fit its architecture.
     """
-    content = load(path)
+    content = _released(path) if path.suffix == SUFFIX else load(path)
     ours = content.get("format") == FORMAT
     try:
         architecture, arguments, state, record = (_ours if ours else _plain)(content)
@@ -243,8 +272,15 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
+def _released(path: Path) -> dict[str, Any]:
+    """Return a safetensors file's content in the form that `load` gives."""
+    state, record = read_tensors(path)
+    return {**record, "state_dict": state} if record is not None else dict(state)
+
+
 def _ours(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
-    record = {"training": content["training"], "metrics": content["metrics"]}
+    built = {"format", "architecture", "hyperparameters", "scale", "state_dict"}
+    record = {key: value for key, value in content.items() if key not in built}
     return content["architecture"], content["hyperparameters"], content["state_dict"], record
 
 

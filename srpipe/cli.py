@@ -1,7 +1,9 @@
 """The command line, `srpipe`."""
 
 import argparse
+import json
 import math
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from srpipe import console, environment
-from srpipe.errors import DataError
+from srpipe import console, environment, paths
+from srpipe.errors import CheckpointError, DataError
 from srpipe.files import rounded, sha256, write_json
 
 DESCRIPTION = """\
@@ -39,6 +41,34 @@ Weights: a checkpoint of this project, or the plain Swift-SRGAN form (.pth.tar) 
 They are loaded without running any code from them. Grey images are repeated for a colour generator,
 and the mean of its channels is taken.
 """
+UPSCALE = """\
+Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-bit grey PNGs.
+
+16-bit images become 8-bit first, as in the pipeline. --consistent makes each result the nearest
+image that downsamples to its input, within 8-bit rounding: nothing that the input says is lost, and
+its noise is kept too.
+
+Not for diagnosis: a network can blur or invent detail. See MODEL_CARD.md.
+"""
+UPSCALE_EXAMPLE = """\
+examples:
+  srpipe upscale --images small --out large
+  srpipe upscale --images small.png --out large --consistent --weights models/generator.pt
+"""
+EXPORT = """\
+Write a generator in a form that others read, by the suffix of --out:
+
+  .safetensors  the arrays, and a JSON record of what they are: architecture, scale, settings of the
+                training, commit, data, scores, SHA-256 (as the files in models/released)
+  .pt           the plain Swift-SRGAN form, a bare state dict; for swift_srgan without bicubic_skip
+
+spandrel, and so chaiNNer and ComfyUI, load both of a swift_srgan without bicubic_skip.
+"""
+EXPORT_EXAMPLE = """\
+example:
+  srpipe export --weights models/generator.pt --out mine.safetensors \\
+                --data "88 radiographs of our clinic" --scores metrics/evaluate.json
+"""
 INTERPOLATE = """\
 Mix two generators: weights (1 - alpha) * PIXEL + alpha * ADVERSARIAL (ESRGAN's network
 interpolation). It makes sense where the second was trained on from the first, as the adversarial
@@ -54,6 +84,7 @@ example:
 """
 EXAMPLES = """\
 examples:
+  srpipe upscale --images small --out large
   srpipe evaluate --weights models/generator.pt --images my-radiographs
   srpipe evaluate --weights netG_4x_epoch5.pth.tar --images nih/images --list nih/test_list.txt \\
                   --json scores.json
@@ -70,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a fault is one message on stderr and exit code 1."""
     options = _parser().parse_args(arguments)
     commands = {
+        "upscale": _upscale,
         "evaluate": _evaluate,
         "interpolate": _interpolate,
         "show": _show,
@@ -86,6 +118,33 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    upscale = commands.add_parser(
+        "upscale",
+        help="super-resolve radiographs with the released generator or your own",
+        description=UPSCALE,
+        epilog=UPSCALE_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    upscale.add_argument(
+        "--images", type=Path, required=True, metavar="PATH", help="folder of images, or one"
+    )
+    upscale.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    upscale.add_argument(
+        "--weights",
+        type=Path,
+        default=paths.RELEASED_FIDELITY,
+        metavar="FILE",
+        help=f"generator (default: {paths.RELEASED_FIDELITY})",
+    )
+    upscale.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="bf16 is quicker where the hardware multiplies it, and off by a grey level here and "
+        "there (default: fp32)",
+    )
+    upscale.add_argument("--consistent", action="store_true", help="make each result agree with LR")
+    _add_sixteen_bit(upscale)
     evaluate = commands.add_parser(
         "evaluate",
         help="score a generator on a folder of HR radiographs, beside bicubic",
@@ -112,11 +171,11 @@ def _parser() -> argparse.ArgumentParser:
         help="steps of the second baseline (default: 3)",
     )
     evaluate.add_argument(
-        "--sixteen-bit",
-        choices=("minmax", "full_range"),
-        default="minmax",
-        help="how 16-bit images become 8-bit: own range (default) or 0..65535",
+        "--consistent",
+        action="store_true",
+        help="make the generator's images downsample to LR before they are scored",
     )
+    _add_sixteen_bit(evaluate)
     interpolate = commands.add_parser(
         "interpolate",
         help="mix the generators before and after the adversarial epochs",
@@ -143,13 +202,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     export = commands.add_parser(
         "export",
-        help="write a Swift-SRGAN checkpoint in the plain form that other tools load",
-        description="Write a swift_srgan checkpoint (without bicubic_skip) as a bare state dict, "
-        "the form that spandrel, and so chaiNNer and ComfyUI, load.",
+        help="write a checkpoint in a form that other tools load",
+        description=EXPORT,
+        epilog=EXPORT_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     export.add_argument("--weights", type=Path, required=True, metavar="FILE", help="checkpoint")
     export.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write")
+    export.add_argument("--data", metavar="TEXT", help="what it was trained on, for the record")
+    export.add_argument("--licence", metavar="TEXT", help="of the weights, for the record")
+    export.add_argument(
+        "--scores", type=Path, metavar="FILE", help="JSON of an evaluation, for the record"
+    )
     return parser
+
+
+def _add_sixteen_bit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sixteen-bit",
+        choices=("minmax", "full_range"),
+        default="minmax",
+        help="how 16-bit images become 8-bit: own range (default) or 0..65535",
+    )
 
 
 def _positive(text: str) -> int:
@@ -175,10 +249,95 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from srpipe.checkpoint import load_generator, save_plain
+    from srpipe.checkpoint import load_generator, save_plain, save_released
+    from srpipe.tensorfile import SUFFIX
 
-    save_plain(options.out, load_generator(options.weights))
+    loaded = load_generator(options.weights)
+    facts = {"data": options.data, "licence": options.licence}
+    given = {name: value for name, value in facts.items() if value is not None}
+    if options.scores is not None:
+        given["scores"] = _read_scores(options.scores)
+    if options.out.suffix == SUFFIX:
+        save_released(options.out, loaded, {**given, "commit": commit()})
+    elif given:
+        raise CheckpointError(
+            f"--out is {options.out}: only a {SUFFIX} file has a record for "
+            f"{', '.join('--' + name for name in given)}. Name such a file, or leave them out"
+        )
+    else:
+        save_plain(options.out, loaded)
     console.say(f"wrote {options.out}")
+
+
+def commit() -> str:
+    """Return the commit of the working tree, with "-changed" where files in git differ from it."""
+    try:
+        name, changed = (
+            subprocess.run(["git", *what], check=True, capture_output=True, text=True).stdout
+            for what in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        console.warn("this is no git repository: the commit is recorded as unknown")
+        return "unknown"
+    return name.strip() + ("-changed" if changed.strip() else "")
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"--scores: cannot read {path} as JSON: {error}") from error
+    if not isinstance(scores, dict):
+        raise DataError(f"--scores: {path} holds no JSON object: give an evaluation's JSON")
+    return scores
+
+
+def _upscale(options: argparse.Namespace) -> None:
+    # torch takes seconds to load: not before the arguments are known to be right.
+    from srpipe.checkpoint import load_generator
+
+    files = _image_files(options.images)
+    targets = _targets(files, options.out)
+    loaded = load_generator(options.weights)
+    device = environment.device_name()
+    model = loaded.model.to(device)
+    for name, path in console.progress(
+        files.items(), what="upscale", total=len(files), unit="image"
+    ):
+        _upscale_file(path, targets[name], model, device, options)
+    console.say(f"{len(files)} image(s) in {options.out}, {loaded.scale} times as large each way")
+
+
+def _targets(files: dict[str, Path], out: Path) -> dict[str, Path]:
+    """Return the file that each image is written to; none is an input or another's."""
+    targets = {name: (out / name).with_suffix(".png") for name in files}
+    inputs = {path.resolve() for path in files.values()}
+    taken: dict[Path, str] = {}
+    for name, target in targets.items():
+        if target.resolve() in inputs:
+            raise DataError(f"--out: {target} is one of the images: give another folder")
+        if target in taken:
+            raise DataError(
+                f"--out: {taken[target]} and {name} would both become {target}: rename one"
+            )
+        taken[target] = name
+    return targets
+
+
+def _upscale_file(
+    path: Path, target: Path, model: Any, device: str, options: argparse.Namespace
+) -> None:
+    from PIL import Image
+
+    from srpipe.files import replacing
+    from srpipe.images import read_file
+    from srpipe.inference import super_resolve
+
+    lr = read_file(path, options.sixteen_bit)
+    bf16 = options.precision == "bf16"
+    sr = super_resolve(model, lr, device, consistent=options.consistent, bf16=bf16)
+    with replacing(target) as temporary:
+        Image.fromarray(sr).save(temporary, format="png")
 
 
 def _interpolate(options: argparse.Namespace) -> None:
@@ -211,7 +370,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     loaded = load_generator(options.weights)
     device = environment.device_name()
-    files = _hr_files(options.images, options.list)
+    files = _listed(_image_files(options.images), options.list)
     model = loaded.model.to(device)
     rows = [
         _score_file(name, path, model, loaded.scale, device, options)
@@ -244,7 +403,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         write_json(options.json, {"mean": mean, "images": images})
 
 
-def _hr_files(path: Path, names: Path | None) -> dict[str, Path]:
+def _image_files(path: Path) -> dict[str, Path]:
     from srpipe.images import SUFFIXES
     from srpipe.sources.folder import list_files
 
@@ -254,17 +413,17 @@ def _hr_files(path: Path, names: Path | None) -> dict[str, Path]:
         names_found = (name for name in list_files(path) if name.lower().endswith(SUFFIXES))
         files = {name: path / name for name in sorted(names_found)}
     else:
-        raise DataError(
-            f"--images: {path} does not exist: give a folder of HR images, or one image"
-        )
+        raise DataError(f"--images: {path} does not exist: give a folder of images, or one image")
     if not files:
         raise DataError(
             f"--images: {path} holds no image: allowed are files ending in {', '.join(SUFFIXES)}"
         )
-    return files if names is None else _listed(files, names)
+    return files
 
 
-def _listed(files: dict[str, Path], names: Path) -> dict[str, Path]:
+def _listed(files: dict[str, Path], names: Path | None) -> dict[str, Path]:
+    if names is None:
+        return files
     try:
         lines = names.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -292,7 +451,7 @@ def _score_file(
     against = reference(hr, lr)
     return {
         "image": name,
-        **asdict(score(super_resolve(model, lr, device), against)),
+        **asdict(score(super_resolve(model, lr, device, consistent=options.consistent), against)),
         **baseline_scores(against, options.back_projections),
     }
 

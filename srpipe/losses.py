@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from srpipe.settings import Loss
 
+# Added to a crop's MSE before its logarithm: a tenth of a grey level, squared.
+SMALLEST_MSE = 1.5e-7
 ADVERSARIAL_FORMS = ("bce", "hinge", "relativistic")
 
 
@@ -44,14 +46,23 @@ class DiscriminatorLoss:
 
 
 def image_loss(kind: str, sr: Tensor, hr: Tensor) -> Tensor:
-    """Return the mean squared ("mse") or mean absolute ("l1") difference.
+    """Return how far SR is from HR.
+
+    mse: the mean squared difference.
+    l1: the mean absolute difference.
+    psnr: the mean over the crops of ln(mse), which is minus the mean PSNR but for a factor (L. Chen
+    et al., "NAFNet", ECCV 2022). Crops weigh alike, be they smooth or full of letters.
 
     Raises:
         ValueError: `kind` is another.
     """
-    if kind not in ("mse", "l1"):
-        raise ValueError(f"image loss {kind!r}: must be mse or l1")
-    return F.mse_loss(sr, hr) if kind == "mse" else F.l1_loss(sr, hr)
+    if kind == "mse":
+        return F.mse_loss(sr, hr)
+    if kind == "l1":
+        return F.l1_loss(sr, hr)
+    if kind == "psnr":
+        return (F.mse_loss(sr, hr, reduction="none").mean((1, 2, 3)) + SMALLEST_MSE).log().mean()
+    raise ValueError(f"image loss {kind!r}: must be l1, mse or psnr")
 
 
 def adversarial_loss(form: str, fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:

@@ -18,6 +18,12 @@ SPLIT = Path("data/split.csv")
 PIXEL = Path("models/pixel.pt")
 GENERATOR = Path("models/generator.pt")
 
+# What comes with the repository.
+RELEASED = Path("models/released")
+RELEASED_FIDELITY = RELEASED / "plain_sr_x4.safetensors"
+RELEASED_ADVERSARIAL = RELEASED / "plain_sr_x4_adversarial.safetensors"
+RELEASED_SWIFT_SRGAN = RELEASED / "swift_srgan_x4.safetensors"
+
 BASELINE_JSON = Path("metrics/baseline.json")
 BASELINE_CSV = Path("metrics/baseline.csv")
 TRAIN_JSON = Path("metrics/train.json")

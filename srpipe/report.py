@@ -11,7 +11,7 @@ from srpipe import paths
 from srpipe.errors import DataError
 from srpipe.files import replacing_folder
 from srpipe.inference import super_resolve
-from srpipe.models.generators import SRResNet
+from srpipe.models.base import SRGenerator
 from srpipe.packed import Packed
 from srpipe.resample import bicubic
 from srpipe.scoring.curve import Curve, draw_curve
@@ -50,7 +50,7 @@ def draw_pictures(
     folder: Path,
     table: pd.DataFrame,
     packed: Packed,
-    models: Mapping[str, SRResNet],
+    models: Mapping[str, SRGenerator],
     device: str,
     curve: Curve | None,
 ) -> list[Path]:

@@ -47,8 +47,10 @@ def bicubic(lr: GreyImage, scale: int) -> GreyImage:
     return np.asarray(Image.fromarray(lr).resize((width * scale, height * scale), BICUBIC))
 
 
-def back_project(lr: GreyImage, scale: int, steps: int) -> GreyImage:
-    """Bicubic interpolation made consistent with the LR image: the second baseline.
+def back_project(
+    lr: GreyImage, scale: int, steps: int, start: FloatImage | None = None
+) -> GreyImage:
+    """An image made consistent with the LR image; from bicubic, it is the second baseline.
 
     Each step adds the interpolated difference between the LR image and the downsampled result
     (M. Irani and S. Peleg, "Improving resolution by image registration", CVGIP 1991), in float32.
@@ -57,13 +59,14 @@ def back_project(lr: GreyImage, scale: int, steps: int) -> GreyImage:
         lr: `uint8 (h, w)`.
         scale: 2, 4 or 8.
         steps: number of back-projections, at least 0.
+        start: float32 `(h*scale, w*scale)` in [0, 1] to begin with; None: bicubic.
 
     Returns:
         `uint8 (h*scale, w*scale)`, rounded and clipped.
     """
     _require_grey(lr)
     target = lr.astype(np.float32)
-    sr = _resize(target, scale)
+    sr = _resize(target, scale) if start is None else start * np.float32(255)
     for _ in range(steps):
         sr = sr + _resize(target - _resize(sr, 1 / scale), scale)
     return to_grey(sr / 255)

@@ -93,11 +93,17 @@ class Baseline(Section):
 
 
 class Generator(Section):
-    name: Literal["swift_srgan", "srgan"]
+    name: Literal["plain_sr", "swift_srgan", "srgan"]
     channels: Literal[1, 3]
     features: Annotated[int, Field(ge=4)]
     blocks: Positive
     bicubic_skip: bool
+
+    @model_validator(mode="after")
+    def _plain_sr_has_one_form(self) -> Self:
+        if self.name == "plain_sr" and (self.channels != 1 or not self.bicubic_skip):
+            raise ValueError("plain_sr needs channels: 1 and bicubic_skip: true, it has one form")
+        return self
 
 
 class Discriminator(Section):
@@ -118,7 +124,8 @@ class Content(Section):
 
 
 class Loss(Section):
-    image: Literal["mse", "l1"]
+    image: Literal["l1", "mse", "psnr"]
+    fine_image: Literal["l1", "mse", "psnr"]
     adversarial_form: Literal["bce", "hinge", "relativistic"]
     adversarial: Weight
     content: Weight
@@ -129,9 +136,15 @@ class Train(Section):
     seed: Seed
     epochs: Positive
     adversarial_epochs: Count
+    fine_epochs: Count
     batch_size: Annotated[int, Field(ge=2)]
     crop: Annotated[int, Field(ge=32)]
     crops_per_image: Positive
+    crop_candidates: Annotated[int, Field(ge=1, le=64)]
+    crop_shifts: bool
+    crop_turns: Annotated[float, Field(ge=0, le=1)]
+    crop_markers: Annotated[float, Field(ge=0, le=1)]
+    crop_margin: Count
     learning_rate: Rate
     adversarial_learning_rate: Rate
     schedule: Literal["cosine", "constant"]
@@ -160,12 +173,19 @@ class Train(Section):
                 f"adversarial_epochs is {self.adversarial_epochs} of {self.epochs} epochs: must be "
                 "fewer, because the pixel-loss epochs come first"
             )
+        pixel = self.epochs - self.adversarial_epochs
+        if self.fine_epochs > pixel:
+            raise ValueError(
+                f"fine_epochs is {self.fine_epochs} of {pixel} pixel epochs: must not be more, "
+                "because they are the last of those"
+            )
         if self.crop % 16:
             raise ValueError(f"crop is {self.crop}: must be a multiple of 16 HR pixels")
         return self
 
 
 class Evaluate(Section):
+    consistent: bool
     bootstrap_samples: Annotated[int, Field(ge=100)]
     seed: Seed
     curve_points: Count

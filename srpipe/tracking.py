@@ -23,7 +23,7 @@ from srpipe.errors import SettingsError, TrackingError
 from srpipe.files import replacing, sha256
 
 if TYPE_CHECKING:
-    from srpipe.models.generators import SRResNet
+    from srpipe.models.base import SRGenerator
 
 EXPERIMENT = "srpipe"
 WEIGHTS_TAG = "srpipe.weights_sha256"
@@ -89,7 +89,7 @@ class Run:
             for file in files:
                 mlflow.log_artifact(str(file), folder)
 
-    def generator(self, model: "SRResNet", weights: Path) -> None:
+    def generator(self, model: "SRGenerator", weights: Path) -> None:
         """Log the generator as an MLflow model for any image size; mark the run by its weights."""
         if self.run_id is None:
             return

@@ -31,7 +31,7 @@ def main() -> None:
     test = subset(read_split(paths.SPLIT), "test")
     rows = packed.rows(test["image"])
     scores = [
-        model_row(model, packed, row, device)
+        model_row(model, packed, row, device, consistent=settings.consistent)
         for row in console.progress(rows, what="evaluate", total=len(rows), unit="image")
     ]
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))

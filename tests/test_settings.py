@@ -44,9 +44,15 @@ train:
   seed: 0
   epochs: 3
   adversarial_epochs: 1
+  fine_epochs: 0
   batch_size: 4
   crop: 96
   crops_per_image: 2
+  crop_candidates: 1
+  crop_shifts: false
+  crop_turns: 1.0
+  crop_markers: 0.0
+  crop_margin: 2
   learning_rate: 0.0005
   adversarial_learning_rate: 0.0001
   schedule: cosine
@@ -70,6 +76,7 @@ train:
     learning_rate: 0.001
   loss:
     image: l1
+    fine_image: psnr
     adversarial_form: bce
     adversarial: 0.001
     content: 0.006
@@ -78,6 +85,7 @@ train:
     network: efficientnet_lite0
     weights: null
 evaluate:
+  consistent: false
   bootstrap_samples: 1000
   seed: 0
   curve_points: 5

@@ -6,25 +6,18 @@ depthwise separable one: K. Krishnan et al., "SwiftSRGAN - Rethinking Super-Reso
 and Real-time Inference", ICICCT 2021. Module names and shapes are those of the public Swift-SRGAN
 code, so its checkpoints load strictly and other tools (spandrel) load ours.
 
-The global bicubic skip is ours and off in the published form. With it the output is bicubic plus a
-tenth of what the network says, and the network sees ten times the LR image's difference to its 5x5
-mean: what the skip lacks is about 0.005 high, and a network that starts from whole grey levels
-spends its first thousand steps on finding that scale. It starts exactly at bicubic.
+The global bicubic skip is ours and off in the published form; see `base`.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SCALES = (2, 4, 8)
-# Of the bicubic skip: how much the network's input is raised and its output lowered, and the
-# radius of the mean that is taken off its input.
-SKIP_GAIN = 10.0
-SKIP_RADIUS = 2
+from srpipe.models.base import SKIP_GAIN, SRGenerator, local_detail, upscale_bicubic
 
 
 class SeparableConv2d(nn.Module):
@@ -123,7 +116,7 @@ class UpsampleBlock(nn.Module):
         return self.act(self.ps(self.conv(x)))  # type: ignore[no-any-return]
 
 
-class SRResNet(nn.Module):
+class SRResNet(SRGenerator):
     """The plan that both generators share.
 
     Args:
@@ -148,14 +141,7 @@ class SRResNet(nn.Module):
         scale: int,
         bicubic_skip: bool,
     ) -> None:
-        super().__init__()
-        if scale not in SCALES:
-            raise ValueError(f"scale is {scale}: must be one of {SCALES}")
-        if channels not in (1, 3):
-            raise ValueError(f"channels is {channels}: must be 1 or 3")
-        self.channels = channels
-        self.scale = scale
-        self.bicubic_skip = bicubic_skip
+        super().__init__(channels=channels, scale=scale, bicubic_skip=bicubic_skip)
         self.initial = ConvBlock(convolution, channels, features, 9, norm=False, activation=True)
         self.residual = nn.Sequential(
             *(ResidualBlock(convolution, features) for _ in range(blocks))
@@ -167,6 +153,8 @@ class SRResNet(nn.Module):
         self.final_conv = convolution(features, channels, 9, padding=4)
         if bicubic_skip:
             self._start_at_bicubic()
+        else:
+            self._start_at_interpolation()
 
     def forward(self, lr: Tensor) -> Tensor:
         """Super-resolve a batch.
@@ -181,8 +169,7 @@ class SRResNet(nn.Module):
         Raises:
             ValueError: the shape is not `(N, channels, H, W)`.
         """
-        if lr.ndim != 4 or lr.shape[1] != self.channels:
-            raise ValueError(f"LR must be (N, {self.channels}, H, W), got {tuple(lr.shape)}")
+        self.require(lr)
         first = self.initial(local_detail(lr) if self.bicubic_skip else lr)  # (N, F, H, W)
         x = self.residual(first)  # (N, F, H, W)
         x = self.convblock(x) + first  # (N, F, H, W)
@@ -220,12 +207,7 @@ class SRResNet(nn.Module):
         random weights blurs it (the grey one at the input is a single 9x9 filter). He et al., ICCV
         2015, keep its size; a centred 1 in the depthwise ends keeps its detail.
         """
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                depthwise = module.groups > 1
-                nn.init.kaiming_normal_(module.weight, a=1.0 if depthwise else 0.25)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        self._keep_the_size_of_the_signal()
         last = self.final_conv
         for end in (self.initial.cnn, last):
             if isinstance(end, SeparableConv2d):
@@ -234,6 +216,36 @@ class SRResNet(nn.Module):
                     end.depthwise.weight[:, :, 4, 4] += 1
         last = last.pointwise if isinstance(last, SeparableConv2d) else last
         nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def _start_at_interpolation(self) -> None:
+        """Start, without a skip, at a smooth interpolation: one feature carries the image through.
+
+        From torch's default weights a network needs thousands of steps to give back its input. The
+        residual body starts at 0 (P. Goyal et al., 2017: the last BatchNorm's weight), the image
+        passes by it, each pixel is repeated by the shuffles (A. Aitken et al., "ICNR", 2017), and
+        the last convolution smooths the steps. tanh bends what is near 0 and 1; that is learned.
+        """
+        self._keep_the_size_of_the_signal()
+        nn.init.zeros_(cast("nn.BatchNorm2d", self.convblock.bn).weight)
+        smooth = torch.tensor([0.0, 0.0, 1.0, 2.0, 2.0, 2.0, 1.0, 0.0, 0.0]) / 8
+        for channel in range(self.channels):
+            _carry(self.initial.cnn, channel, [channel])
+            for block in cast("list[UpsampleBlock]", list(self.upsampler)):
+                _carry(block.conv, channel, range(4 * channel, 4 * channel + 4))
+            _carry(self.final_conv, channel, [channel], 2 * torch.outer(smooth, smooth))
+        last = self.final_conv
+        last = last.pointwise if isinstance(last, SeparableConv2d) else last
+        nn.init.constant_(last.bias, -1.0)  # type: ignore[arg-type]
+
+    def _keep_the_size_of_the_signal(self) -> None:
+        """Give every convolution the weights of He et al., ICCV 2015, and no bias."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                depthwise = module.groups > 1
+                nn.init.kaiming_normal_(module.weight, a=1.0 if depthwise else 0.25)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
 class SwiftSRGAN(SRResNet):
@@ -280,6 +292,24 @@ class SRGAN(SRResNet):
         )
 
 
+def _carry(
+    convolution: nn.Module, inside: int, out: Iterable[int], kernel: Tensor | None = None
+) -> None:
+    """Make output channels of a convolution a filtered copy of an input channel; None copies it."""
+    dense = convolution.pointwise if isinstance(convolution, SeparableConv2d) else convolution
+    spatial = convolution.depthwise if isinstance(convolution, SeparableConv2d) else convolution
+    side = cast("nn.Conv2d", spatial).kernel_size[0]
+    if kernel is None:
+        kernel = torch.zeros(side, side)
+        kernel[side // 2, side // 2] = 1
+    for channel in out:
+        weight = cast("nn.Conv2d", dense).weight
+        weight[channel] = 0
+        weight[channel, inside] = 1 if isinstance(convolution, SeparableConv2d) else kernel
+    if isinstance(convolution, SeparableConv2d):
+        convolution.depthwise.weight[inside, 0] = kernel
+
+
 def before_shuffle(weight: Tensor) -> Tensor:
     """Return the convolution that does before PixelShuffle(2) what a 9x9 one does after it.
 
@@ -299,21 +329,3 @@ def before_shuffle(weight: Tensor) -> Tensor:
     place = 2 * k[None, None, :] + phase[None, :, None] - phase[:, None, None] + 5
     taps = F.pad(weight, [1, 1, 1, 1])[:, :, place][..., place]  # (out, in, a, p, k, b, q, l)
     return taps.permute(0, 2, 5, 1, 3, 6, 4, 7).reshape(4 * out_channels, 4 * in_channels, 5, 5)
-
-
-def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
-    """Interpolate `(N, C, H, W)` to `(N, C, scale*H, scale*W)`; the Keys kernel with a = -0.5.
-
-    `antialias=True` is what gives torch Pillow's kernel; without it a = -0.75.
-    """
-    sr: Tensor = F.interpolate(
-        lr, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True
-    )
-    return sr
-
-
-def local_detail(lr: Tensor) -> Tensor:
-    """Return ten times the difference of `(N, C, H, W)` to its 5x5 mean, H and W at least 3."""
-    size = 2 * SKIP_RADIUS + 1
-    around = F.pad(lr, [SKIP_RADIUS] * 4, mode="reflect")
-    return (lr - F.avg_pool2d(around, size, stride=1)) * SKIP_GAIN

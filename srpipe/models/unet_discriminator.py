@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from srpipe.models.generators import local_detail
+from srpipe.models.base import local_detail
 
 # Three layers of stride 2: sides are multiples of 2**3, and 32 leaves 4x4 at the deepest.
 MULTIPLE = 8

@@ -10,7 +10,7 @@ import pandas as pd
 
 from srpipe.files import rounded
 from srpipe.inference import super_resolve
-from srpipe.models.generators import SRResNet
+from srpipe.models.base import SRGenerator
 from srpipe.packed import Packed, open_packed
 from srpipe.resample import GreyImage, back_project, bicubic
 from srpipe.scoring.intervals import bootstrap
@@ -47,10 +47,16 @@ def baseline_row(folder: Path, back_projections: int, row: int) -> dict[str, str
     return {**_who(packed, row), **baseline_scores(against, back_projections)}
 
 
-def model_row(model: SRResNet, packed: Packed, row: int, device: str) -> dict[str, str | float]:
-    """Return image, patient and the generator's scores for a manifest row."""
+def model_row(
+    model: SRGenerator, packed: Packed, row: int, device: str, *, consistent: bool = False
+) -> dict[str, str | float]:
+    """Return image, patient and the generator's scores for a manifest row.
+
+    `consistent`: of its images made consistent with LR (`consistency.make_consistent`).
+    """
     against = reference(packed.hr(row), packed.lr(row))
-    return {**_who(packed, row), **asdict(score(super_resolve(model, against.lr, device), against))}
+    sr = super_resolve(model, against.lr, device, consistent=consistent)
+    return {**_who(packed, row), **asdict(score(sr, against))}
 
 
 @functools.lru_cache(maxsize=1)

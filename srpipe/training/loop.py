@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,21 +13,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from srpipe import console
-from srpipe.crops import Batch, CropPlan, batches_per_epoch, check_sizes, epoch_batches
+from srpipe.crops import CropPlan, batches_per_epoch, check_sizes, epoch_batches, plan_of
+from srpipe.difficulty import Difficulty
 from srpipe.errors import SettingsError, TrainingError
-from srpipe.inference import super_resolve, to_channels
+from srpipe.inference import super_resolve
+from srpipe.models.base import SRGenerator
 from srpipe.models.content import ContentFeatures
-from srpipe.models.generators import SRResNet
 from srpipe.packed import Packed
 from srpipe.scoring.metrics import Reference, Scores, reference, score
-from srpipe.settings import Train
+from srpipe.settings import Loss, Train
 from srpipe.training.history import EpochRecord, discriminator_state, epoch_record
 from srpipe.training.precision import Precision, choose
 from srpipe.training.processes import Group, explained
 from srpipe.training.resume import Store
 from srpipe.training.schedule import learning_rate
 from srpipe.training.state import Hardware, StageState, adversarial_stage, pixel_stage
-from srpipe.training.steps import adversarial_step, pixel_step
+from srpipe.training.steps import adversarial_step, on_device, pixel_step
 
 # The progress line, and the watch over the losses, look at every so many steps.
 REPORT_EVERY = 10
@@ -44,11 +46,15 @@ class Task:
     settings: Train
     content: ContentFeatures | None
 
+    @cached_property
+    def difficulty(self) -> Difficulty:
+        """Return what is known of where the images are hard."""
+        return Difficulty(self.packed)
+
     @property
     def plan(self) -> CropPlan:
         """Return what an epoch draws."""
-        given = self.settings
-        return CropPlan(given.crop, given.batch_size, given.crops_per_image, given.seed)
+        return plan_of(self.settings)
 
     @property
     def steps(self) -> int:
@@ -59,6 +65,14 @@ class Task:
     def pixel_epochs(self) -> int:
         """Return how many epochs come before the adversarial ones."""
         return self.settings.epochs - self.settings.adversarial_epochs
+
+    def loss(self, epoch: int) -> Loss:
+        """Return the loss of an epoch: the last pixel epochs may have another image term."""
+        given = self.settings
+        first = self.pixel_epochs - given.fine_epochs
+        if first < epoch <= self.pixel_epochs:
+            return given.loss.model_copy(update={"image": given.loss.fine_image})
+        return given.loss
 
     def rates(self, epoch: int, step: int) -> tuple[float, float]:
         """Return the learning rates of generator and discriminator for a step (from 0)."""
@@ -86,8 +100,8 @@ class TrainingResult:
     Without adversarial epochs both are the same network.
     """
 
-    pixel: SRResNet
-    generator: SRResNet
+    pixel: SRGenerator
+    generator: SRGenerator
     history: list[EpochRecord]
 
 
@@ -108,7 +122,7 @@ def check_task(task: Task, processes: int) -> None:
         DataError: the images do not suit the crops.
         SettingsError: the batch cannot be shared equally.
     """
-    check_sizes(task.packed, task.train_rows, task.settings.crop)
+    check_sizes(task.packed, task.train_rows, task.plan)
     _ = task.steps
     if task.settings.batch_size % processes:
         raise SettingsError(
@@ -220,16 +234,18 @@ def _train_epoch(
         task.train_rows,
         task.plan,
         progress.epoch,
+        difficulty=task.difficulty,
         first_step=progress.steps,
         part=group.rank,
         parts=group.size,
         threads=hardware.threads,
         pinned=hardware.device.startswith("cuda"),
     )
+    loss = task.loss(progress.epoch)
     watch = _Watch(settings.epochs, progress.epoch, group.first)
     with _bar(task, progress, state.adversarial, group) as bar, contextlib.closing(batches):
         for batch in batches:
-            lr, hr = _on_device(batch, settings.generator.channels, hardware.device)
+            crops = on_device(batch, settings.generator.channels, hardware.device)
             rate, judge_rate = task.rates(progress.epoch, progress.steps)
             state.generator.set_rate(rate)
             if state.discriminator is not None:
@@ -237,17 +253,14 @@ def _train_epoch(
                 found = adversarial_step(
                     state.generator,
                     state.discriminator,
-                    lr,
-                    hr,
-                    settings.loss,
+                    crops,
+                    loss,
                     task.content,
                     precision,
                     settings.gradient_clip,
                 )
             else:
-                found = pixel_step(
-                    state.generator, lr, hr, settings.loss, precision, settings.gradient_clip
-                )
+                found = pixel_step(state.generator, crops, loss, precision, settings.gradient_clip)
             state.average.update(state.generator.network)
             for name, value in found.items():
                 progress.sums[name] = (
@@ -258,16 +271,6 @@ def _train_epoch(
             bar.update()
             watch.look(bar, progress)
             saver.after_step(state, progress)
-
-
-def _on_device(batch: Batch, channels: int, device: str) -> tuple[Tensor, Tensor]:
-    """Send crops as bytes and make them float32 in [0, 1] there; nothing waits for the copy."""
-    lr, hr = (
-        to_channels(each.to(device, non_blocking=True).float().div_(255), channels)
-        for each in batch
-    )
-    channels_last = torch.channels_last
-    return lr.contiguous(memory_format=channels_last), hr.contiguous(memory_format=channels_last)
 
 
 class _Saver:
@@ -385,7 +388,7 @@ def _refuse_nan(values: Mapping[str, float], epoch: int) -> None:
 
 
 def _validate(
-    generator: SRResNet, references: Sequence[Reference], total: int, hardware: Hardware
+    generator: SRGenerator, references: Sequence[Reference], total: int, hardware: Hardware
 ) -> dict[str, float]:
     """Score the generator on whole validation images, exactly as evaluation does.
 

@@ -35,15 +35,19 @@ FINISHED = "finished.json"
 # this against what the loop imports.
 CODE = (
     "checkpoint",
+    "consistency",
     "crops",
+    "difficulty",
     "inference",
     "losses",
     "models",
+    "overlays",
     "packed",
     "resample",
     "scoring",
     "seeds",
     "settings",
+    "tensorfile",
     "training",
 )
 

@@ -11,8 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 
 from srpipe.checkpoint import build_generator
+from srpipe.models.base import SRGenerator
 from srpipe.models.discriminators import build_discriminator
-from srpipe.models.generators import SRResNet
 from srpipe.seeds import seed_torch
 from srpipe.settings import Train
 from srpipe.training.average import Average
@@ -68,9 +68,9 @@ class StageState:
     """
 
     generator: Learner
-    average: Average[SRResNet]
+    average: Average[SRGenerator]
     discriminator: Learner | None = None
-    pixel: SRResNet | None = None
+    pixel: SRGenerator | None = None
 
     @property
     def adversarial(self) -> bool:
@@ -110,7 +110,7 @@ def pixel_stage(settings: Train, scale: int, hardware: Hardware) -> StageState:
 
 
 def adversarial_stage(
-    settings: Train, scale: int, pixel: SRResNet, hardware: Hardware
+    settings: Train, scale: int, pixel: SRGenerator, hardware: Hardware
 ) -> StageState:
     """Return a generator with the weights of `pixel` and a new discriminator, ready to begin."""
     # Its own seed: the same discriminator, whether or not the pixel stage ran in this process.

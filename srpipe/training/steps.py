@@ -1,20 +1,69 @@
 """One training step of each stage: all that it uses is an argument, all it finds is returned."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from srpipe.crops import Batch
+from srpipe.inference import to_channels
 from srpipe.losses import GeneratorLoss, discriminator_loss, generator_loss
 from srpipe.settings import Loss
 from srpipe.training.precision import Precision, autocast
 from srpipe.training.state import Learner
 
 
+class Crops(NamedTuple):
+    """What a step trains on.
+
+    `lr` is float `(N, C, h, w)` and `hr` float `(N, C, scale*h, scale*w)`, in [0, 1]; `counted` is
+    bool `(N, 1, scale*h, scale*w)`, False where the output does not count, or None: all of it does.
+    """
+
+    lr: Tensor
+    hr: Tensor
+    counted: Tensor | None = None
+
+
+def on_device(
+    batch: Batch, channels: int, device: str, layout: torch.memory_format = torch.channels_last
+) -> Crops:
+    """Send crops as bytes and make them float32 in [0, 1] there; nothing waits for the copy."""
+    lr, hr = (
+        to_channels(each.to(device, non_blocking=True).float().div_(255), channels)
+        for each in (batch.lr, batch.hr)
+    )
+    counted = None
+    if bool(batch.hidden.any()):  # on the host: nothing waits
+        scale = batch.hr.shape[-1] // batch.lr.shape[-1]
+        hidden = (batch.hidden * scale).to(device, non_blocking=True)
+        counted = counted_pixels(hidden, batch.hr.shape[-1])
+    return Crops(
+        lr.contiguous(memory_format=layout),
+        hr.contiguous(memory_format=layout),
+        counted,
+    )
+
+
+def counted_pixels(hidden: Tensor, side: int) -> Tensor:
+    """Return which pixels of square crops count, `bool (N, 1, side, side)`.
+
+    Args:
+        hidden: integers `(N, 4)`: so many pixels at the top, bottom, left and right do not.
+        side: of the crops.
+    """
+    at = torch.arange(side, device=hidden.device)
+    top, bottom, left, right = hidden.to(at.dtype)[:, :, None].unbind(1)  # (N, 1) each
+    rows = (at >= top) & (at < side - bottom)  # (N, side)
+    columns = (at >= left) & (at < side - right)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
 def pixel_step(
     generator: Learner,
-    lr: Tensor,
-    hr: Tensor,
+    crops: Crops,
     weights: Loss,
     precision: Precision,
     clip: float,
@@ -23,8 +72,7 @@ def pixel_step(
 
     Args:
         generator: in train mode.
-        lr: float `(N, C, h, w)` in [0, 1].
-        hr: float `(N, C, scale*h, scale*w)` in [0, 1].
+        crops: LR and HR.
         weights: the loss settings.
         precision: of the forward pass.
         clip: largest norm of the gradient, 0 for any.
@@ -32,9 +80,8 @@ def pixel_step(
     Returns:
         Scalars, detached: total, image, total_variation, gradient_norm.
     """
-    with autocast(lr.device.type, precision.generator):
-        sr = generator.forward(lr)
-    losses = generator_loss(sr.float(), hr, weights, discriminator=None, content=None)
+    sr = _super_resolved(generator, crops, precision)
+    losses = generator_loss(sr, crops.hr, weights, discriminator=None, content=None)
     norm = _learn(generator, losses.total, clip)
     return {**_named(losses), "gradient_norm": norm}
 
@@ -42,8 +89,7 @@ def pixel_step(
 def adversarial_step(
     generator: Learner,
     discriminator: Learner,
-    lr: Tensor,
-    hr: Tensor,
+    crops: Crops,
     weights: Loss,
     content: nn.Module | None,
     precision: Precision,
@@ -59,10 +105,8 @@ def adversarial_step(
         discriminator (its loss), real, fake (mean probabilities of "HR"), real_accuracy,
         fake_accuracy, discriminator_norm (of its gradient).
     """
-    device = lr.device.type
-    with autocast(device, precision.generator):
-        sr = generator.forward(lr)
-    sr = sr.float()
+    hr, device = crops.hr, crops.hr.device.type
+    sr = _super_resolved(generator, crops, precision)
 
     discriminator.network.requires_grad_(True)
     with autocast(device, precision.discriminator):
@@ -88,6 +132,14 @@ def adversarial_step(
         "fake_accuracy": judged.fake_accuracy,
         "discriminator_norm": judge_norm,
     }
+
+
+def _super_resolved(generator: Learner, crops: Crops, precision: Precision) -> Tensor:
+    """Return SR in float32; where it does not count it is HR, which no loss can tell from right."""
+    with autocast(crops.lr.device.type, precision.generator):
+        sr: Tensor = generator.forward(crops.lr)
+    sr = sr.float()
+    return sr if crops.counted is None else torch.where(crops.counted, sr, crops.hr)
 
 
 def _learn(learner: Learner, loss: Tensor, clip: float) -> Tensor:

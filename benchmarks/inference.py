@@ -1,0 +1,187 @@
+"""How fast and how lean a generator is on the CPU, against the published Swift-SRGAN.
+
+    python -m benchmarks.inference [--quick] [--json OUT] [--weights FILE ...] [--threads N]
+
+One LR radiograph of 256x256 becomes one of 1024x1024. The published generator is the predecessor's
+own network, in its own form (RGB, 9x9 convolution at the SR image's size), and in whichever memory
+layout it is quicker; weights do not change what it costs, so random ones serve. Ours are the
+released files, or those given. Time: the forward pass, in turn, in rounds of which each gives a
+ratio; bf16 is autocast, for both. Memory: the most that one forward pass needs beyond what the
+process held before it, in a process of its own.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks import predecessor
+from benchmarks.options import note
+from benchmarks.tables import table
+from benchmarks.turns import Spread, in_turn, ratios, timed
+from srpipe import console, paths
+from srpipe.checkpoint import load_generator
+from srpipe.files import write_json
+
+LR_SIDE = 256
+PUBLISHED = "published Swift-SRGAN"
+LAYOUTS = {"nhwc": torch.channels_last, "nchw": torch.contiguous_format}
+ROUNDS = {True: 7, False: 25}
+MEMORY_RUNS = {True: 3, False: 7}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one generator costs beside the published one.
+
+    Times are published over ours (how many times quicker), the memory too; bytes are absolute.
+    """
+
+    bf16: Spread
+    fp32: Spread
+    memory: float
+    peak_bytes: float
+    published_bytes: float
+
+
+@console.entry_point
+def main() -> None:
+    """Measure, print a table, and write JSON if asked."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: about a minute")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the medians as JSON")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        nargs="+",
+        default=[paths.RELEASED_FIDELITY],
+        metavar="FILE",
+        help=f"generators; the JSON is about the first (default: {paths.RELEASED_FIDELITY})",
+    )
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of torch (default: 1)")
+    given = parser.parse_args()
+    if given.threads < 1:
+        parser.error(f"--threads is {given.threads}: must be at least 1")
+    torch.set_num_threads(given.threads)
+    files = {path.name: path for path in given.weights}
+    if len(files) < len(given.weights):
+        parser.error("--weights: two files have one name; give them different ones")
+    found = measure(files, quick=given.quick)
+    print(text(found, given.threads))
+    if given.json:
+        write_json(given.json, as_json(next(iter(found.values()))))
+
+
+def measure(weights: Mapping[str, Path], *, quick: bool) -> dict[str, Figures]:
+    """Return the figures of generators by their names, all measured in one run."""
+    contenders = {}
+    for layout in LAYOUTS:
+        for bf16 in (True, False):
+            contenders[_name(PUBLISHED, bf16, layout)] = _forward(
+                predecessor.Generator(), 3, bf16, layout
+            )
+    for name, path in weights.items():
+        model = load_generator(path).model
+        for bf16 in (True, False):
+            contenders[_name(name, bf16)] = _forward(model, model.channels, bf16, "nhwc")
+    note("times ...")
+    speeds = in_turn(
+        {name: timed(work, 1, "cpu") for name, work in contenders.items()}, ROUNDS[quick]
+    )
+    note("memory ...")
+    runs = MEMORY_RUNS[quick]
+    published = peak_memory(None, runs)
+    result = {}
+    for name, path in weights.items():
+        times = {}
+        for bf16 in (True, False):
+            best = max(
+                (speeds[_name(PUBLISHED, bf16, layout)] for layout in LAYOUTS),
+                key=statistics.median,
+            )
+            times[bf16] = ratios(speeds[_name(name, bf16)], best)
+        peak = peak_memory(path, runs)
+        result[name] = Figures(times[True], times[False], published / peak, peak, published)
+    return result
+
+
+def peak_memory(weights: Path | None, runs: int) -> float:
+    """Return the median of the bytes that one float32 forward pass adds to a process at its peak.
+
+    Args:
+        weights: of the generator; None for the published one.
+        runs: processes that measure it, each once.
+    """
+    command = [sys.executable, "-m", "benchmarks.peak_memory", str(LR_SIDE)]
+    command += [] if weights is None else [str(weights.absolute())]
+    return statistics.median(
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        for _ in range(runs)
+    )
+
+
+def as_json(figures: Figures) -> dict[str, object]:
+    """Return the medians, and the quartiles of the times beside them."""
+    return {
+        "cpu_time_ratio_bf16": figures.bf16.median,
+        "cpu_time_ratio_fp32": figures.fp32.median,
+        "peak_memory_ratio": figures.memory,
+        "quartiles": {"bf16": asdict(figures.bf16), "fp32": asdict(figures.fp32)},
+        "bf16_in_hardware": torch.cpu._is_amx_tile_supported(),
+    }
+
+
+def text(found: dict[str, Figures], threads: int) -> str:
+    """Return a Markdown table, and how it is to be read."""
+    head = ["generator", "quicker, bf16", "quicker, fp32", "less memory", "peak (MB)"]
+    rows = [
+        [
+            name,
+            each.bf16.text(1),
+            each.fp32.text(1),
+            f"{each.memory:.1f}",
+            f"{each.peak_bytes / 1e6:.0f}",
+        ]
+        for name, each in found.items()
+    ]
+    published = next(iter(found.values())).published_bytes
+    rows.append([PUBLISHED, "1", "1", "1", f"{published / 1e6:.0f}"])
+    matrix = "with" if torch.cpu._is_amx_tile_supported() else "without"
+    return "\n".join(
+        [
+            table(head, rows),
+            "",
+            f"Published over ours, median (quartiles) of rounds; {LR_SIDE}x{LR_SIDE} to "
+            f"{4 * LR_SIDE}x{4 * LR_SIDE}, {threads} thread(s), a CPU {matrix} matrix units for "
+            "bf16 (AMX).",
+        ]
+    )
+
+
+def _forward(model: nn.Module, channels: int, bf16: bool, layout: str) -> Callable[[], Tensor]:
+    """Return a forward pass, warmed up."""
+    model = model.eval().to(memory_format=LAYOUTS[layout])
+    generator = torch.Generator().manual_seed(0)
+    lr = torch.rand((1, channels, LR_SIDE, LR_SIDE), generator=generator)
+    lr = lr.contiguous(memory_format=LAYOUTS[layout])
+
+    def run() -> Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            return model(lr)  # type: ignore[no-any-return]
+
+    run()
+    return run
+
+
+def _name(generator: str, bf16: bool, layout: str = "") -> str:
+    return " ".join(filter(None, (generator, "bf16" if bf16 else "fp32", layout)))
+
+
+if __name__ == "__main__":
+    main()

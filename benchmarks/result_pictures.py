@@ -1,0 +1,160 @@
+"""Pictures of what methods made of test images: where they are right, and where they are not."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import ndimage
+
+from benchmarks.comparison_images import pair
+from benchmarks.methods import (
+    ADVERSARIAL,
+    BICUBIC,
+    FIDELITY,
+    PUBLISHED,
+    SWIFT_SRGAN,
+    Weights,
+    all_images,
+)
+from srpipe import console
+from srpipe.checkpoint import interpolate, load_generator
+from srpipe.files import replacing, replacing_folder
+from srpipe.inference import super_resolve
+from srpipe.resample import GreyImage
+from srpipe.scoring.mask import anatomy_mask
+from srpipe.scoring.metrics import reference, score
+
+SHOWN = (BICUBIC, PUBLISHED, SWIFT_SRGAN, FIDELITY, ADVERSARIAL)
+# Side of a detail, of the window over which errors are compared, and of the border left out: HR px.
+DETAIL, WINDOW, BORDER = 128, 48, 16
+ERROR_SHOWN = 0.1
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+CURVE_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A place of an image: top and left in HR pixels, and how much it is what was looked for."""
+
+    path: Path
+    top: int
+    left: int
+    strength: float
+
+
+def draw(
+    folder: Path, scores: pd.DataFrame, files: Sequence[tuple[str, Path]], weights: Weights
+) -> list[tuple[Path, str]]:
+    """Draw the details and the perception-distortion curve; return files and captions.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    found: dict[str, Detail] = {}
+    for _, path in console.progress(files, what="details", total=len(files), unit="image"):
+        hr, lr = pair(path)
+        for name, detail in details(path, hr, all_images(lr, weights)).items():
+            if name not in found or detail.strength > found[name].strength:
+                found[name] = detail
+    captions = {
+        "invented": f"Where {ADVERSARIAL} is further from HR than {FIDELITY}: invented detail.",
+        "lost": f"Where {FIDELITY} is furthest from HR on anatomy: lost detail.",
+        "gained": f"Where {FIDELITY} gains most over bicubic on anatomy.",
+        "markers": f"Where {FIDELITY} is furthest from HR on a burned-in marker or at the border.",
+    }
+    if PUBLISHED in weights.names:
+        captions["published"] = f"Where {PUBLISHED} is nearer to HR than {FIDELITY} on anatomy."
+    pictures = [(folder / f"{name}.png", caption) for name, caption in captions.items()]
+    pictures.append(
+        (
+            folder / "curve.png",
+            f"Between {FIDELITY} (alpha 0) and {ADVERSARIAL} (1): mean over {CURVE_IMAGES} images.",
+        )
+    )
+    with replacing_folder(folder) as temporary:
+        for name, caption in captions.items():
+            _draw_detail(temporary / f"{name}.png", caption, found[name], weights)
+        _draw_curve(temporary / "curve.png", files[:: max(1, len(files) // CURVE_IMAGES)], weights)
+    return pictures
+
+
+def details(path: Path, hr: GreyImage, images: Mapping[str, GreyImage]) -> dict[str, Detail]:
+    """Return the place in an image that shows each thing most; `images` are SR by method."""
+    mask = anatomy_mask(hr)
+    energy = {
+        name: ndimage.uniform_filter((images[name].astype(np.float64) - hr) ** 2 * mask, WINDOW)
+        for name in SHOWN
+        if name in images
+    }
+    ours = images[FIDELITY].astype(np.float64) - hr
+    wanted = {
+        "invented": energy[ADVERSARIAL] - energy[FIDELITY],
+        "lost": energy[FIDELITY],
+        "gained": energy[BICUBIC] - energy[FIDELITY],
+        "markers": ndimage.uniform_filter(ours**2 * ~mask, WINDOW),
+    }
+    if PUBLISHED in energy:
+        wanted["published"] = energy[FIDELITY] - energy[PUBLISHED]
+    return {name: _strongest(path, values) for name, values in wanted.items()}
+
+
+def _strongest(path: Path, values: npt.NDArray[np.float64]) -> Detail:
+    inside = values[BORDER:-BORDER, BORDER:-BORDER]
+    y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+    corner = (
+        int(np.clip(place + BORDER - DETAIL // 2, 0, length - DETAIL)) // 4 * 4
+        for place, length in zip((y, x), values.shape, strict=True)
+    )
+    top, left = corner
+    return Detail(path, top, left, float(inside.max()))
+
+
+def _draw_detail(path: Path, caption: str, detail: Detail, weights: Weights) -> None:
+    hr, lr = pair(detail.path)
+    images = {name: image for name, image in all_images(lr, weights).items() if name in SHOWN}
+    here = np.s_[detail.top : detail.top + DETAIL, detail.left : detail.left + DETAIL]
+    low, high = np.percentile(hr[here], (0.5, 99.5))
+    columns = len(images) + 1
+    figure = Figure(figsize=(3 * columns, 6.6), layout="constrained")
+    figure.suptitle(f"{caption}\n{detail.path.name}, {DETAIL}x{DETAIL} pixels of HR")
+    axes = figure.subplots(2, columns)
+    for column, (name, image) in enumerate({**images, "HR": hr}.items()):
+        axes[0][column].imshow(image[here], cmap="gray", vmin=low, vmax=max(high, low + 1))
+        axes[0][column].set_title(name, fontsize=10)
+    for column, image in enumerate(images.values()):
+        difference = (image[here].astype(float) - hr[here]) / 255
+        shown = axes[1][column].imshow(
+            difference, cmap="RdBu_r", vmin=-ERROR_SHOWN, vmax=ERROR_SHOWN
+        )
+        axes[1][column].set_title(f"less HR, rms {np.sqrt((difference**2).mean()):.4f}", fontsize=9)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.colorbar(shown, ax=axes[1][-1], shrink=0.8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=70, metadata={"Software": None})
+
+
+def _draw_curve(path: Path, files: Sequence[tuple[str, Path]], weights: Weights) -> None:
+    start, end = (load_generator(weights.files[name]) for name in (FIDELITY, ADVERSARIAL))
+    models = {alpha: interpolate(start, end, alpha).model for alpha in ALPHAS}
+    rows = []
+    for _, file in console.progress(files, what="curve", total=len(files), unit="image"):
+        hr, lr = pair(file)
+        against = reference(hr, lr)
+        for alpha, model in models.items():
+            made = score(super_resolve(model, lr), against)
+            rows.append((alpha, made.psnr_masked, made.content_distance))
+    points = pd.DataFrame(rows, columns=["alpha", "psnr", "distance"]).groupby("alpha").mean()
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(points["psnr"], points["distance"], marker="o")
+    for alpha, (x, y) in zip(points.index, points.to_numpy(), strict=True):
+        axis.annotate(f"{alpha:g}", (x, y), xytext=(6, 6), textcoords="offset points")
+    axis.set(xlabel="masked PSNR (dB)", ylabel="content distance (lower: nearer to HR)")
+    axis.set_title(f"from {FIDELITY} (0) to {ADVERSARIAL} (1), {len(files)} images", fontsize=10)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=90, metadata={"Software": None})

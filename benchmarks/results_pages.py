@@ -1,0 +1,184 @@
+"""The pages that `benchmarks.comparison` writes: tables between markers, and pictures.
+
+What stands outside the markers `<!-- results -->` and `<!-- /results -->` is written by people and
+kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks import result_pictures
+from benchmarks.inference import Figures
+from benchmarks.methods import (
+    BACK_PROJECTED,
+    PUBLISHED,
+    PUBLISHED_PROJECTED,
+    Weights,
+)
+from benchmarks.tables import table
+from srpipe.errors import DataError
+from srpipe.files import replacing
+from srpipe.scoring.intervals import Interval, bootstrap
+from srpipe.scoring.metrics import LOWER_IS_BETTER, Scores
+
+PAGE = Path("docs/results.md")
+README = Path("README.md")
+SCORES = Path("docs/results.csv")
+PICTURES = Path("docs/figures/results")
+OPEN, CLOSE = "<!-- results -->", "<!-- /results -->"
+SAMPLES, SEED = 10_000, 0
+HEADS = {
+    "psnr": "PSNR",
+    "psnr_masked": "masked",
+    "ssim": "SSIM",
+    "ssim_masked": "masked SSIM",
+    "lr_psnr": "LR-PSNR",
+    "content_distance": "content distance",
+}
+# Of the paired differences: what is gained over these.
+AGAINST = (BACK_PROJECTED, PUBLISHED, PUBLISHED_PROJECTED)
+PAIRED = ("psnr", "psnr_masked", "ssim", "ssim_masked", "content_distance")
+
+
+def write(
+    scores: pd.DataFrame,
+    files: Sequence[tuple[str, Path]],
+    weights: Weights,
+    costs: Mapping[str, tuple[int, float]],
+    figures: Mapping[str, Figures],
+) -> None:
+    """Write the tables into README and docs, and draw the pictures.
+
+    Args:
+        scores: a row an image and method.
+        files: patient and file of each image.
+        weights: what was compared.
+        costs: parameters and 1e9 multiply-accumulates by method.
+        figures: time and memory by method; of the published one they are 1 by definition.
+
+    Raises:
+        DataError: a page lacks its markers.
+        OutputError: a page cannot be written.
+    """
+    count = f"{scores['image'].nunique()} images of {scores['patient'].nunique()} patients"
+    means = mean_table(scores, weights, costs, figures)
+    pictures = result_pictures.draw(PICTURES, scores, files, weights)
+    replace_block(README, f"Mean over {count}.\n\n{means}")
+    parts = [
+        f"Mean over {count}; bold would be vain: the intervals below say what differs.",
+        means,
+        "## Intervals\n\nMean and 95% interval over patients (bootstrap).",
+        interval_table(scores, weights),
+        *(
+            f"## Gained over: {other}\n\nPaired differences by image, mean and 95% interval over "
+            "patients; in brackets on how many images it is better.\n\n"
+            + paired_table(scores, weights, other)
+            for other in AGAINST
+            if other in weights.names
+        ),
+        "## Pictures",
+        *(f"{caption}\n\n![]({path.relative_to('docs')})" for path, caption in pictures),
+    ]
+    replace_block(PAGE, "\n\n".join(parts))
+
+
+def mean_table(
+    scores: pd.DataFrame,
+    weights: Weights,
+    costs: Mapping[str, tuple[int, float]],
+    figures: Mapping[str, Figures],
+) -> str:
+    """Return means, and what a method costs, as Markdown."""
+    head = ["method", *HEADS.values(), "params", "GMAC", "time bf16", "time fp32", "memory"]
+    means = scores.groupby("method")[list(HEADS)].mean().to_dict("index")
+    rows = []
+    for name in weights.names:
+        made = [f"{means[name][key]:.{digits(key)}f}" for key in HEADS]
+        used = [""] * 5
+        if name in costs:
+            parameters, macs = costs[name]
+            used[:2] = [f"{parameters / 1000:.0f}k", f"{macs:.1f}"]
+        if name == PUBLISHED:
+            used[2:] = ["1", "1", "1"]
+        elif name in figures:
+            found = figures[name]
+            used[2:] = [
+                f"1/{found.bf16.median:.1f}",
+                f"1/{found.fp32.median:.1f}",
+                f"1/{found.memory:.1f}",
+            ]
+        rows.append([name, *made, *used])
+    return table(head, rows)
+
+
+def interval_table(scores: pd.DataFrame, weights: Weights) -> str:
+    """Return mean and interval of every score of every method, as Markdown."""
+    rows = [
+        [
+            name,
+            *(spread(bounds(scores[scores["method"] == name], key), digits(key)) for key in HEADS),
+        ]
+        for name in weights.names
+    ]
+    return table(["method", *HEADS.values()], rows)
+
+
+def paired_table(scores: pd.DataFrame, weights: Weights, other: str) -> str:
+    """Return what each method gains over another, image by image, as Markdown."""
+    rows = []
+    for name in weights.names:
+        if name == other:
+            continue
+        difference = paired(scores, name, other)
+        cells = []
+        for key in PAIRED:
+            better = difference[key] < 0 if key in LOWER_IS_BETTER else difference[key] > 0
+            gain = spread(bounds(difference, key), digits(key), sign="+")
+            cells.append(f"{gain} ({int(better.sum())})")
+        rows.append([name, *cells])
+    return table(["method", *(HEADS[key] for key in PAIRED)], rows)
+
+
+def paired(scores: pd.DataFrame, name: str, other: str) -> pd.DataFrame:
+    """Return the scores of a method less those of another, a row an image, and the patient."""
+    keys = list(Scores.names())
+    one, two = (
+        scores[scores["method"] == each].set_index("image").sort_index() for each in (name, other)
+    )
+    return (one[keys] - two[keys]).assign(patient=one["patient"])
+
+
+def bounds(rows: pd.DataFrame, key: str) -> Interval:
+    """Return mean and interval over patients of a column."""
+    return bootstrap(rows[key].to_numpy(), rows["patient"].tolist(), samples=SAMPLES, seed=SEED)
+
+
+def spread(interval: Interval, places: int, sign: str = "") -> str:
+    """Return "mean [low, high]"."""
+    values = asdict(interval)
+    mean, low, high = (f"{values[key]:{sign}.{places}f}" for key in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def digits(key: str) -> int:
+    """Return how many decimals a score is given with."""
+    return 4 if "ssim" in key else 2
+
+
+def replace_block(path: Path, content: str) -> None:
+    """Put `content` between the markers of a page.
+
+    Raises:
+        DataError: the page is missing or has not each marker once.
+        OutputError: it cannot be written.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if text.count(OPEN) != 1 or text.count(CLOSE) != 1:
+        raise DataError(f"{path} must have the markers {OPEN} and {CLOSE} once: put them back")
+    before, rest = text.split(OPEN)
+    after = rest.split(CLOSE)[1]
+    with replacing(path) as temporary:
+        temporary.write_text(f"{before}{OPEN}\n{content}\n{CLOSE}{after}", encoding="utf-8")
