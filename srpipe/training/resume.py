@@ -43,6 +43,7 @@ CODE = (
     "models",
     "overlays",
     "packed",
+    "phantom",
     "resample",
     "scoring",
     "seeds",
