@@ -1,8 +1,8 @@
 """What `benchmarks.training` measures: our steps in several forms, and their surroundings."""
 
 import contextlib
-import dataclasses
 import itertools
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,10 +61,16 @@ class Bench:
 
     @property
     def parts(self) -> dict[str, int]:
-        """Return how many epochs of each stage the settings have."""
+        """Return how much of the HR pixels that training sees each stage takes, as a ratio."""
         given = self.params.train
-        pixel = given.epochs - given.adversarial_epochs
-        return {"pixel": pixel, "adversarial": given.adversarial_epochs}
+        epochs = (given.epochs - given.adversarial_epochs, given.adversarial_epochs)
+        plans = (plan_of(given), plan_of(given, adversarial=True))
+        pixels = [
+            count * plan.crops_per_image * plan.crop**2
+            for count, plan in zip(epochs, plans, strict=True)
+        ]
+        common = math.gcd(*pixels)
+        return dict(zip(STAGES, (each // common for each in pixels), strict=True))
 
     def job(self, stage: str) -> ours.Job:
         """Return the job of a stage, as the settings describe it."""
@@ -217,7 +223,7 @@ def _loop(bench: Bench) -> Speeds:
     step = ours.ready(bench.job("pixel"), Hardware(bench.device), None)
     steps = LOOP_STEPS[bench.kind]
     crops_per_image = -(-(steps + 1) * settings.batch_size // len(material.rows))
-    plan = dataclasses.replace(plan_of(settings), crops_per_image=crops_per_image)
+    plan = replace(plan_of(settings), crops_per_image=crops_per_image)
     threads = environment.workers()
 
     def loader() -> float:

@@ -66,12 +66,12 @@ class CropPlan:
     margin: int = 0
 
 
-def plan_of(settings: Train) -> CropPlan:
-    """Return what the settings say that an epoch draws."""
+def plan_of(settings: Train, *, adversarial: bool = False) -> CropPlan:
+    """Return what the settings say that a pixel epoch, or an adversarial one, draws."""
     return CropPlan(
-        settings.crop,
+        settings.adversarial_crop if adversarial else settings.crop,
         settings.batch_size,
-        settings.crops_per_image,
+        settings.adversarial_crops_per_image if adversarial else settings.crops_per_image,
         settings.seed,
         candidates=settings.crop_candidates,
         shifts=settings.crop_shifts,

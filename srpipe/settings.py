@@ -140,6 +140,8 @@ class Train(Section):
     batch_size: Annotated[int, Field(ge=2)]
     crop: Annotated[int, Field(ge=32)]
     crops_per_image: Positive
+    adversarial_crop: Annotated[int, Field(ge=32)]
+    adversarial_crops_per_image: Positive
     crop_candidates: Annotated[int, Field(ge=1, le=64)]
     crop_shifts: bool
     crop_turns: Annotated[float, Field(ge=0, le=1)]
@@ -179,8 +181,10 @@ class Train(Section):
                 f"fine_epochs is {self.fine_epochs} of {pixel} pixel epochs: must not be more, "
                 "because they are the last of those"
             )
-        if self.crop % 16:
-            raise ValueError(f"crop is {self.crop}: must be a multiple of 16 HR pixels")
+        for name in ("crop", "adversarial_crop"):
+            side = getattr(self, name)
+            if side % 16:
+                raise ValueError(f"{name} is {side}: must be a multiple of 16 HR pixels")
         return self
 
 

@@ -48,6 +48,8 @@ train:
   batch_size: 4
   crop: 96
   crops_per_image: 2
+  adversarial_crop: 96
+  adversarial_crops_per_image: 2
   crop_candidates: 1
   crop_shifts: false
   crop_turns: 1.0

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from srpipe.models.base import SKIP_GAIN, SRGenerator, local_detail, upscale_bicubic
 
 # Of the hidden layers' first weights: so large a part of He's, beside the identity.
-NOISE = 0.3
+NOISE = 0.1
 
 
 class PlainSR(SRGenerator):

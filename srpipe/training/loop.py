@@ -51,15 +51,13 @@ class Task:
         """Return what is known of where the images are hard."""
         return Difficulty(self.packed)
 
-    @property
-    def plan(self) -> CropPlan:
+    def plan(self, epoch: int) -> CropPlan:
         """Return what an epoch draws."""
-        return plan_of(self.settings)
+        return plan_of(self.settings, adversarial=epoch > self.pixel_epochs)
 
-    @property
-    def steps(self) -> int:
+    def steps(self, epoch: int) -> int:
         """Return the steps of an epoch."""
-        return batches_per_epoch(len(self.train_rows), self.plan)
+        return batches_per_epoch(len(self.train_rows), self.plan(epoch))
 
     @property
     def pixel_epochs(self) -> int:
@@ -78,14 +76,16 @@ class Task:
         """Return the learning rates of generator and discriminator for a step (from 0)."""
         given = self.settings
         if epoch <= self.pixel_epochs:
-            at, of = (epoch - 1) * self.steps + step, self.pixel_epochs * self.steps
+            steps = self.steps(epoch)
+            at, of = (epoch - 1) * steps + step, self.pixel_epochs * steps
             shape, final = given.schedule, given.final_rate
             warmup = given.warmup_steps
             return learning_rate(
                 given.learning_rate, shape, at, of, final=final, warmup=warmup
             ), 0.0
-        at = (epoch - self.pixel_epochs - 1) * self.steps + step
-        of = given.adversarial_epochs * self.steps
+        steps = self.steps(epoch)
+        at = (epoch - self.pixel_epochs - 1) * steps + step
+        of = given.adversarial_epochs * steps
         shape, final = given.adversarial_schedule, given.final_rate
         return (
             learning_rate(given.adversarial_learning_rate, shape, at, of, final=final),
@@ -122,8 +122,9 @@ def check_task(task: Task, processes: int) -> None:
         DataError: the images do not suit the crops.
         SettingsError: the batch cannot be shared equally.
     """
-    check_sizes(task.packed, task.train_rows, task.plan)
-    _ = task.steps
+    for epoch in {1, task.settings.epochs}:
+        check_sizes(task.packed, task.train_rows, task.plan(epoch))
+        _ = task.steps(epoch)
     if task.settings.batch_size % processes:
         raise SettingsError(
             f"train.batch_size is {task.settings.batch_size}, which {processes} processes cannot "
@@ -178,7 +179,8 @@ def train(
         with explained():
             _train_epoch(task, state, progress, precision, hardware, saver)
         means = {
-            name: float(value) / task.steps for name, value in group.means(progress.sums).items()
+            name: float(value) / task.steps(progress.epoch)
+            for name, value in group.means(progress.sums).items()
         }
         if group.first:
             _refuse_nan(means, progress.epoch)
@@ -213,7 +215,7 @@ def _begin(
     elif hardware.group.first:
         console.say(
             f"going on with an interrupted training: epoch {progress.epoch}, "
-            f"step {progress.steps} of {task.steps}"
+            f"step {progress.steps} of {task.steps(progress.epoch)}"
         )
     return state, progress
 
@@ -232,7 +234,7 @@ def _train_epoch(
     batches = epoch_batches(
         task.packed,
         task.train_rows,
-        task.plan,
+        task.plan(progress.epoch),
         progress.epoch,
         difficulty=task.difficulty,
         first_step=progress.steps,
@@ -407,7 +409,8 @@ def _bar(
 ) -> contextlib.AbstractContextManager["tqdm[Any]"]:
     stage = "adversarial" if adversarial else "pixel"
     what = f"epoch {progress.epoch}/{task.settings.epochs} ({stage})"
-    return console.bar(task.steps, what=what, unit="step", done=progress.steps, shown=group.first)
+    steps = task.steps(progress.epoch)
+    return console.bar(steps, what=what, unit="step", done=progress.steps, shown=group.first)
 
 
 def _report(record: EpochRecord, epochs: int) -> None:

@@ -12,6 +12,8 @@ SETTINGS: dict[str, Any] = {
     "batch_size": 4,
     "crop": 32,
     "crops_per_image": 3,
+    "adversarial_crop": 32,
+    "adversarial_crops_per_image": 3,
     "crop_candidates": 1,
     "crop_shifts": False,
     "crop_turns": 1.0,
