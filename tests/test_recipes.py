@@ -1,0 +1,45 @@
+"""Recipes are arguments of `dvc exp run` that this version of the pipeline accepts."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from srpipe import paths
+from srpipe.settings import Params
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.txt"))
+
+
+def changed(recipe: Path) -> Params:
+    """Return the settings of the repository with a recipe's changes; every key must be there."""
+    settings = yaml.safe_load((ROOT / paths.PARAMS).read_text(encoding="utf-8"))
+    words = recipe.read_text(encoding="utf-8").split()
+    assert words[::2] == ["-S"] * (len(words) // 2)
+    for change in words[1::2]:
+        key, value = change.split("=", 1)
+        *sections, last = key.split(".")
+        place = settings
+        for section in sections:
+            place = place[section]
+        assert last in place, change
+        place[last] = yaml.safe_load(value)
+    return Params.model_validate(settings)
+
+
+def test_there_is_a_recipe_for_each_released_architecture() -> None:
+    """A stranger can make what `models/released` holds."""
+    assert {path.stem for path in RECIPES} >= {"plain_sr", "swift_srgan"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_gives_valid_settings(recipe: Path) -> None:
+    """All its keys exist, all its values are allowed, and it trains what its name says."""
+    assert recipe.stem.startswith(changed(recipe).train.generator.name)
+
+
+def test_swift_srgan_is_faithful() -> None:
+    """The Swift-SRGAN that we release has the published form: no skip, 64 features, 16 blocks."""
+    generator = changed(ROOT / "recipes/swift_srgan.txt").train.generator
+    assert (generator.bicubic_skip, generator.features, generator.blocks) == (False, 64, 16)
