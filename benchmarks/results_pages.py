@@ -176,9 +176,11 @@ def replace_block(path: Path, content: str) -> None:
         OutputError: it cannot be written.
     """
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if text.count(OPEN) != 1 or text.count(CLOSE) != 1:
-        raise DataError(f"{path} must have the markers {OPEN} and {CLOSE} once: put them back")
-    before, rest = text.split(OPEN)
-    after = rest.split(CLOSE)[1]
+    before, opened, rest = text.partition(OPEN)
+    _, closed, after = rest.partition(CLOSE)
+    if not (opened and closed) or text.count(OPEN) > 1 or text.count(CLOSE) > 1:
+        raise DataError(
+            f"{path} must have the markers {OPEN} and {CLOSE} once, in this order: put them back"
+        )
     with replacing(path) as temporary:
         temporary.write_text(f"{before}{OPEN}\n{content}\n{CLOSE}{after}", encoding="utf-8")

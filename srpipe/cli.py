@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from srpipe import console, environment, paths
-from srpipe.errors import CheckpointError, DataError
+from srpipe.errors import CheckpointError, DataError, ImageError
 from srpipe.files import rounded, sha256, write_json
 
 DESCRIPTION = """\
@@ -332,8 +332,14 @@ def _upscale_file(
     from srpipe.files import replacing
     from srpipe.images import read_file
     from srpipe.inference import super_resolve
+    from srpipe.resample import MIN_LR_SIDE
 
     lr = read_file(path, options.sixteen_bit)
+    if min(lr.shape) < MIN_LR_SIDE:
+        raise ImageError(
+            f"{path} is {lr.shape[1]}x{lr.shape[0]} pixels: both sides must be at least "
+            f"{MIN_LR_SIDE}. Take it out of the folder"
+        )
     bf16 = options.precision == "bf16"
     sr = super_resolve(model, lr, device, consistent=options.consistent, bf16=bf16)
     with replacing(target) as temporary:

@@ -52,7 +52,8 @@ def make_consistent(sr: FloatImage, lr: GreyImage) -> FloatImage:
 
     Returns:
         float32 `(H, W)` in [0, 1]; rounded to 8 bits and downsampled by Pillow it is `lr` but for
-        some pixels in a thousand, which are one grey level off.
+        less than one pixel in a hundred (at 2x, four), which are one grey level off. Where letters
+        or frames are saturated some pixels are further off: no image in [0, 1] near `sr` fits LR.
 
     Raises:
         ValueError: the sides of `sr` are not the same multiple of those of `lr`.

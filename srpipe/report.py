@@ -53,6 +53,8 @@ def draw_pictures(
     models: Mapping[str, SRGenerator],
     device: str,
     curve: Curve | None,
+    *,
+    consistent: bool = False,
 ) -> list[Path]:
     """Draw panels and, where there is one, the perception-distortion curve, as PNGs in `folder`.
 
@@ -64,6 +66,7 @@ def draw_pictures(
             images on which the last one is worst, median and best.
         device: torch device name.
         curve: the curve, or None.
+        consistent: show the generators' images made consistent with LR.
 
     Returns:
         The files.
@@ -80,7 +83,7 @@ def draw_pictures(
             against = reference(packed.hr(row), packed.lr(row))
             images = {"bicubic": bicubic(against.lr, against.scale)}
             for name, model in models.items():
-                images[name] = super_resolve(model, against.lr, device)
+                images[name] = super_resolve(model, against.lr, device, consistent=consistent)
             comparison_panel(
                 temporary / f"{place}.png",
                 f"{place} of {len(table)} test images by masked PSNR: {image}",

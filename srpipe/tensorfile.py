@@ -52,6 +52,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         record = json.loads(metadata[KEY]) if KEY in metadata else None
+        if record is not None and not isinstance(record, dict):
+            raise ValueError(f"its record is {record!r:.40}, not an object")
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist: give a weights file") from error
     except (OSError, SafetensorError, ValueError) as error:

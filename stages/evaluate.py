@@ -37,7 +37,9 @@ def main() -> None:
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))
     metrics = summary(table, samples=settings.bootstrap_samples, seed=settings.seed)
     curve = perception_distortion(pixel, final, settings, packed, table, device)
-    pictures = draw_pictures(paths.EVALUATE_PLOTS, table, packed, shown, device, curve)
+    pictures = draw_pictures(
+        paths.EVALUATE_PLOTS, table, packed, shown, device, curve, consistent=settings.consistent
+    )
     write_csv(paths.EVALUATE_CSV, table)
     write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)

@@ -45,6 +45,8 @@ SMALL = {
     "batch_size": 4,
     "crop": 32,
     "crops_per_image": 8,
+    "adversarial_crop": 32,
+    "adversarial_crops_per_image": 8,
     "validation_images": 2,
     "precision": "fp32",
 }

@@ -1,13 +1,17 @@
 """Weights come back as they were saved, and a bad file is refused without running anything."""
 
 import errno
+import json
 import os
 import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
+import spandrel
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from srpipe import checkpoint
 from srpipe.checkpoint import (
@@ -17,14 +21,18 @@ from srpipe.checkpoint import (
     same_weights,
     save_generator,
     save_plain,
+    save_released,
 )
 from srpipe.errors import CheckpointError, OutputError
 from srpipe.models.generators import SRGAN, SwiftSRGAN
+from srpipe.models.plain_sr import PlainSR
 from srpipe.settings import Generator
+from srpipe.tensorfile import KEY, SHA256, digest, write_tensors
 
 TRAINING = {"seed": 0, "epochs": 3, "data": "phantom", "content": None}
 METRICS = {"psnr": 38.25, "ssim": 0.95}
 SWIFT = {"channels": 1, "features": 8, "blocks": 2, "scale": 2, "bicubic_skip": False}
+FACTS = {"data": "88 radiographs", "licence": "CC0-1.0", "scores": {"psnr": 41.5, "images": 9}}
 
 
 def randomised(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
@@ -80,6 +88,22 @@ def test_a_generator_comes_back_whole(
     assert loaded.record == {"training": TRAINING, "metrics": METRICS}
     assert not loaded.model.training
     lr = torch.rand(1, channels, 6, 7)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(lr), model(lr))
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_plain_sr_comes_back_whole(tmp_path: Path, scale: int) -> None:
+    """It is built by settings and loaded like the others."""
+    settings = Generator(name="plain_sr", channels=1, features=8, blocks=2, bicubic_skip=True)
+    model = randomised(checkpoint.build_generator(settings, scale))
+    assert isinstance(model, PlainSR)
+    arguments = checkpoint.hyperparameters(settings, scale)
+    save(tmp_path / "g.pt", model, "plain_sr", arguments)
+    loaded = load_generator(tmp_path / "g.pt")
+    assert (loaded.architecture, loaded.scale) == ("plain_sr", scale)
+    assert loaded.hyperparameters == arguments
+    lr = torch.rand(1, 1, 6, 7)
     with torch.no_grad():
         assert torch.equal(loaded.model(lr), model(lr))
 
@@ -185,7 +209,10 @@ def test_a_folder_or_nothing_is_refused(tmp_path: Path) -> None:
         ([1, 2], "holds a list"),
         ({"weight": torch.zeros(3)}, "neither a srpipe checkpoint nor a plain"),
         ({"model": 3}, "neither a srpipe checkpoint nor a plain"),
-        ({"format": checkpoint.FORMAT, "architecture": "esrgan"}, "incomplete: 'training'"),
+        (
+            {"format": checkpoint.FORMAT, "architecture": "esrgan"},
+            "incomplete: 'hyperparameters' is missing",
+        ),
         (
             {
                 "format": checkpoint.FORMAT,
@@ -195,7 +222,7 @@ def test_a_folder_or_nothing_is_refused(tmp_path: Path) -> None:
                 "training": {},
                 "metrics": {},
             },
-            "architecture 'esrgan'; known are swift_srgan, srgan",
+            "architecture 'esrgan'; known are plain_sr, swift_srgan, srgan",
         ),
     ],
 )
@@ -256,7 +283,8 @@ def test_save_plain_writes_a_bare_state_dict(saved: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("architecture", "skip"), [("swift_srgan", True), ("srgan", False), ("srgan", True)]
+    ("architecture", "skip"),
+    [("swift_srgan", True), ("srgan", False), ("srgan", True), ("plain_sr", True)],
 )
 def test_save_plain_refuses_what_it_cannot_say(
     tmp_path: Path, architecture: str, skip: bool
@@ -345,11 +373,12 @@ def loaded(seed: int, architecture: str = "swift_srgan", **changed: Any) -> Load
     return LoadedGenerator(model, architecture, arguments, arguments["scale"], {"training": {}})
 
 
-@pytest.mark.parametrize("architecture", ["swift_srgan", "srgan"])
+@pytest.mark.parametrize("architecture", ["swift_srgan", "srgan", "plain_sr"])
 @pytest.mark.parametrize("alpha", [0.25, 0.5, 0.9])
 def test_between_two_generators_every_weight_is_between(architecture: str, alpha: float) -> None:
     """Weights and statistics on the line, counts the nearer one's; the parents do not change."""
-    a, b = loaded(0, architecture), loaded(1, architecture)
+    skip = architecture == "plain_sr"
+    a, b = (loaded(seed, architecture, bicubic_skip=skip) for seed in range(2))
     before = [{k: v.clone() for k, v in each.model.state_dict().items()} for each in (a, b)]
     made = interpolate(a, b, alpha)
     assert (made.architecture, made.hyperparameters, made.scale) == (
@@ -420,3 +449,136 @@ def test_same_weights_sees_one_number() -> None:
     assert same_weights(a, b)
     b.model.state_dict()["residual.0.block1.bn.running_mean"][3] += 1e-6
     assert not same_weights(a, b)
+
+
+# ------------------------------------------------------------------ released files
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes"),
+    [
+        ("swift_srgan", {}),
+        ("swift_srgan", {"channels": 3, "scale": 4}),
+        ("swift_srgan", {"bicubic_skip": True}),
+        ("srgan", {"scale": 8}),
+        ("plain_sr", {"bicubic_skip": True, "scale": 4}),
+    ],
+)
+def test_a_released_generator_comes_back_whole(
+    tmp_path: Path, architecture: str, changes: dict[str, Any]
+) -> None:
+    """Outputs are equal; what its checkpoint said of the training and the facts are the record."""
+    given = loaded(0, architecture, **changes)
+    save(tmp_path / "g.pt", given.model, architecture, given.hyperparameters)
+    given = load_generator(tmp_path / "g.pt")
+    save_released(tmp_path / "g.safetensors", given, FACTS)
+    again = load_generator(tmp_path / "g.safetensors")
+    assert (again.architecture, again.scale) == (architecture, given.scale)
+    assert again.hyperparameters == given.hyperparameters
+    assert again.record == {
+        "training": TRAINING,
+        "metrics": METRICS,
+        **FACTS,
+        SHA256: digest(given.model.state_dict()),
+    }
+    assert same_weights(again, given)
+    assert not again.model.training
+    lr = torch.rand(1, given.hyperparameters["channels"], 6, 7)
+    with torch.no_grad():
+        assert torch.equal(again.model(lr), given.model(lr))
+
+
+def test_a_released_file_explains_itself(tmp_path: Path) -> None:
+    """The safetensors library alone reads what it is."""
+    given = loaded(0)
+    save_released(tmp_path / "g.safetensors", given, FACTS)
+    with safe_open(tmp_path / "g.safetensors", "pt") as file:
+        record = json.loads(file.metadata()[KEY])
+        assert set(file.keys()) == set(given.model.state_dict())
+    assert record == {
+        "format": checkpoint.FORMAT,
+        "architecture": "swift_srgan",
+        "hyperparameters": SWIFT,
+        "scale": 2,
+        "training": {},
+        **FACTS,
+        SHA256: digest(given.model.state_dict()),
+    }
+
+
+def test_the_same_release_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever the memory layout and the file's name; released again without new facts it stays."""
+    paths = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    save_released(paths[0], loaded(0), FACTS)
+    other = loaded(0)
+    other.model.to(memory_format=torch.channels_last)
+    save_released(paths[1], other, dict(reversed(FACTS.items())))
+    save_released(paths[2], load_generator(paths[0]), {})
+    assert paths[0].read_bytes() == paths[1].read_bytes() == paths[2].read_bytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_spandrel_loads_a_released_swift_srgan(tmp_path: Path, channels: int, scale: int) -> None:
+    """And makes the same images of it."""
+    given = loaded(0, channels=channels, scale=scale)
+    save_released(tmp_path / "g.safetensors", given, FACTS)
+    theirs = spandrel.ModelLoader().load_from_file(tmp_path / "g.safetensors")
+    assert isinstance(theirs, spandrel.ImageModelDescriptor)
+    assert theirs.architecture.id == "SwiftSRGAN"
+    assert (theirs.scale, theirs.input_channels) == (scale, channels)
+    lr = torch.rand(1, channels, 20, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours, other = given.model(lr), theirs.eval()(lr)
+    assert ours.std() > 0.01
+    assert (ours - other).abs().max() < 1e-5
+
+
+def test_a_safetensors_file_of_others_is_the_plain_form(tmp_path: Path) -> None:
+    """A Swift-SRGAN without our record says its hyperparameters by its shapes."""
+    given = loaded(0, channels=3, scale=8)
+    save_file(given.model.state_dict(), tmp_path / "theirs.safetensors")
+    found = load_generator(tmp_path / "theirs.safetensors")
+    assert (found.architecture, found.hyperparameters) == ("swift_srgan", given.hyperparameters)
+    assert found.record == {}
+    assert same_weights(found, given)
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (None, "neither a srpipe checkpoint nor a plain"),
+        ({"format": "another-1"}, "neither a srpipe checkpoint nor a plain"),
+        ({"format": checkpoint.FORMAT}, "incomplete: 'architecture' is missing"),
+        (
+            {"format": checkpoint.FORMAT, "architecture": "esrgan", "hyperparameters": {}},
+            "architecture 'esrgan'; known are",
+        ),
+        (
+            {"format": checkpoint.FORMAT, "architecture": "srgan", "hyperparameters": SWIFT},
+            "does not fit its architecture",
+        ),
+    ],
+)
+def test_other_safetensors_files_are_refused(
+    tmp_path: Path, record: dict[str, Any] | None, told: str
+) -> None:
+    """A readable file that is no generator is told as what it is."""
+    path = tmp_path / "g.safetensors"
+    if record is None:
+        save_file({"weight": torch.zeros(3)}, path)
+    else:
+        write_tensors(path, {"weight": torch.zeros(3)}, record)
+    with pytest.raises(CheckpointError, match=told):
+        load_generator(path)
+
+
+def test_a_damaged_release_is_refused(tmp_path: Path) -> None:
+    """One bit of one weight changed on disk does not load in silence."""
+    path = tmp_path / "g.safetensors"
+    save_released(path, loaded(0), FACTS)
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError, match=r"g\.safetensors is damaged"):
+        load_generator(path)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,18 +15,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from srpipe import paths
 from srpipe.checkpoint import load_generator, same_weights, save_generator
 from srpipe.cli import main
 from srpipe.images import encode_png, read_file
 from srpipe.inference import super_resolve
 from srpipe.models.generators import SwiftSRGAN
+from srpipe.models.plain_sr import PlainSR
 from srpipe.resample import downsample
 from srpipe.scoring.evaluation import baseline_scores
 from srpipe.scoring.metrics import Scores, reference, score
 from tests.conftest import MakeImage
 
-COMMANDS = ("evaluate", "interpolate", "show", "export")
+COMMANDS = ("upscale", "evaluate", "interpolate", "show", "export")
 ARGUMENTS: dict[str, Any] = {
     "channels": 1,
     "features": 4,
@@ -49,6 +53,29 @@ def save_swift(path: Path, seed: int = 0, **changed: Any) -> Path:
         metrics={},
     )
     return path
+
+
+def save_plain_sr(path: Path) -> Path:
+    """Write a small plain_sr checkpoint that is a little off bicubic."""
+    arguments = {**ARGUMENTS, "bicubic_skip": True}
+    torch.manual_seed(0)
+    model = PlainSR(**arguments)
+    torch.nn.init.normal_(model.tail.weight, std=0.02)
+    save_generator(
+        path,
+        model,
+        architecture="plain_sr",
+        hyperparameters=arguments,
+        training={"seed": 3},
+        metrics={"psnr": 40.5},
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small checkpoint of our own generator."""
+    return save_plain_sr(tmp_path_factory.mktemp("weights") / "ours.pt")
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +222,6 @@ def test_back_projections_change_that_baseline_alone(weights: Path, images: Path
 
 def test_sixteen_bit_is_read_as_asked(weights: Path, tmp_path: Path) -> None:
     """A dim 16-bit image is stretched by default and stays dim with full_range."""
-    from PIL import Image
-
     dim = np.random.default_rng(0).integers(0, 4000, (64, 64), dtype=np.uint16)
     Image.fromarray(dim).save(tmp_path / "dim.png")
     stretched = evaluate(weights, tmp_path / "dim.png")["mean"]
@@ -216,6 +241,21 @@ def test_the_scale_is_the_generators(images: Path, tmp_path: Path) -> None:
     two = evaluate(save_swift(tmp_path / "two.pt", scale=2), images)["mean"]
     four = evaluate(save_swift(tmp_path / "four.pt"), images)["mean"]
     assert two["bicubic_psnr"] > four["bicubic_psnr"] + 1
+
+
+def test_consistent_images_are_scored_when_asked(ours: Path, images: Path) -> None:
+    """The generator's alone: its images downsample to LR, and the baselines stay as they were."""
+    plain = evaluate(ours, images)
+    consistent = evaluate(ours, images, "--consistent")
+    assert consistent["mean"]["lr_psnr"] > plain["mean"]["lr_psnr"] + 5
+    assert consistent["mean"]["psnr"] > plain["mean"]["psnr"]
+    for key, value in plain["mean"].items():
+        assert (consistent["mean"][key] == value) == key.startswith("bicubic"), key
+    row = consistent["images"][0]
+    hr = read_file(images / row["image"], "minmax")
+    against = reference(hr, downsample(hr, 4))
+    made = super_resolve(load_generator(ours).model, against.lr, consistent=True)
+    assert row["psnr"] == round(score(made, against).psnr, 6)
 
 
 # ------------------------------------------------------------------ evaluate, done wrong
@@ -357,6 +397,143 @@ def test_the_published_model_scores_what_it_should(
         assert row["psnr_masked"] > row["bicubic_psnr_masked"] + 1
 
 
+# ------------------------------------------------------------------ upscale
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, make_image: MakeImage) -> Path:
+    """Return a folder of LR images: a PNG, a JPEG and one in a folder below; and a text."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "sub").mkdir()
+    for seed, name in enumerate(("a.png", "b.JPG", "sub/c.d.png")):
+        image = Image.fromarray(make_image(seed, 20, 24 + seed))
+        image.save(folder / name)
+    (folder / "notes.txt").write_text("not read")
+    return folder
+
+
+def upscaled(folder: Path) -> dict[str, Any]:
+    """Return all files below a folder, as images by their path."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with Image.open(path) as image:
+                assert (image.format, image.mode) == ("PNG", "L")
+                found[path.relative_to(folder).as_posix()] = np.asarray(image)
+    return found
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+def test_a_folder_is_upscaled(
+    ours: Path, small: Path, consistent: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each image to an 8-bit grey PNG at its place in the other folder: what the generator makes of
+    it, and with --consistent what downsamples to it.
+    """
+    more = ["--consistent"] if consistent else []
+    main(["upscale", "--weights", str(ours), "--images", str(small), "--out", "large", *more])
+    assert capsys.readouterr().out == "3 image(s) in large, 4 times as large each way\n"
+    found = upscaled(Path("large"))
+    assert list(found) == ["a.png", "b.png", "sub/c.d.png"]
+    model = load_generator(ours).model
+    for name, source in (("a.png", "a.png"), ("b.png", "b.JPG"), ("sub/c.d.png", "sub/c.d.png")):
+        lr = read_file(small / source, "minmax")
+        assert np.array_equal(found[name], super_resolve(model, lr, consistent=consistent))
+        off = np.abs(downsample(found[name], 4).astype(int) - lr)
+        assert ((off > 1).mean() < 0.01) == consistent
+
+
+def test_one_image_is_upscaled(weights: Path, small: Path) -> None:
+    """To the bytes that it has in the folder."""
+    for images, out in ((small, "all"), (small / "sub/c.d.png", "one")):
+        main(["upscale", "--weights", str(weights), "--images", str(images), "--out", out])
+    assert list(upscaled(Path("one"))) == ["c.d.png"]
+    assert Path("one/c.d.png").read_bytes() == Path("all/sub/c.d.png").read_bytes()
+
+
+def test_bf16_is_off_by_little(ours: Path, small: Path) -> None:
+    """A grey level here and there."""
+    base = ["upscale", "--weights", str(ours), "--images", str(small / "a.png"), "--out"]
+    main([*base, "fp32"])
+    main([*base, "bf16", "--precision", "bf16"])
+    fp32, bf16 = (upscaled(Path(name))["a.png"].astype(int) for name in ("fp32", "bf16"))
+    assert 0 < np.abs(fp32 - bf16).max() <= 3
+
+
+def test_sixteen_bit_images_are_upscaled_as_asked(ours: Path) -> None:
+    """A dim one is stretched by default and stays dim with full_range."""
+    dim = np.random.default_rng(0).integers(0, 4000, (20, 20), dtype=np.uint16)
+    Image.fromarray(dim).save("dim.png")
+    base = ["upscale", "--weights", str(ours), "--images", "dim.png", "--out"]
+    main([*base, "minmax"])
+    main([*base, "full", "--sixteen-bit", "full_range"])
+    assert upscaled(Path("minmax"))["dim.png"].max() > 200
+    assert upscaled(Path("full"))["dim.png"].max() < 30
+
+
+def test_the_released_generator_is_the_default(ours: Path, small: Path, refused: Refused) -> None:
+    """Where it is not there, the message names its file."""
+    command = ("upscale", "--images", small / "a.png", "--out", "large")
+    assert f"{paths.RELEASED_FIDELITY} does not exist" in refused(*command)
+    base = ["export", "--weights", str(ours), "--out", str(paths.RELEASED_FIDELITY)]
+    main(base)
+    main([str(each) for each in command])
+    lr = read_file(small / "a.png", "minmax")
+    wanted = super_resolve(load_generator(ours).model, lr)
+    assert np.array_equal(upscaled(Path("large"))["a.png"], wanted)
+
+
+@pytest.mark.parametrize("images", ["own", "own/a.png"])
+@pytest.mark.parametrize("out", ["own", "link", "own/sub/.."])
+def test_inputs_are_not_overwritten(
+    weights: Path, small: Path, refused: Refused, images: str, out: str
+) -> None:
+    """Whatever the folder is called by; nothing is written."""
+    shutil.copytree(small, "own")
+    Path("link").symlink_to("own")
+    before = {path: path.read_bytes() for path in Path("own").rglob("*") if path.is_file()}
+    message = refused("upscale", "--weights", weights, "--images", images, "--out", out)
+    assert "a.png is one of the images: give another folder" in message
+    after = {path: path.read_bytes() for path in Path("own").rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_two_images_of_one_target_are_refused(weights: Path, small: Path, refused: Refused) -> None:
+    """Both are named, and the file that they would become; nothing is written."""
+    shutil.copytree(small, "own")
+    shutil.copy(small / "b.JPG", "own/a.jpg")
+    message = refused("upscale", "--weights", weights, "--images", "own", "--out", "large")
+    assert "a.jpg and a.png would both become large/a.png: rename one" in message
+    assert not Path("large").exists()
+
+
+def test_a_bad_image_is_named_and_what_was_done_stays(
+    weights: Path, small: Path, refused: Refused
+) -> None:
+    """Of the bad one nothing is written, not even a part."""
+    shutil.copytree(small, "own")
+    Path("own/b.JPG").write_text("<html>404</html>")
+    message = refused("upscale", "--weights", weights, "--images", "own", "--out", "large")
+    assert "own/b.JPG" in message
+    assert list(upscaled(Path("large"))) == ["a.png"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 30), (30, 2)])
+def test_an_image_too_small_to_upscale(ours: Path, refused: Refused, size: tuple[int, int]) -> None:
+    """One message, no traceback."""
+    Image.fromarray(np.zeros(size, dtype=np.uint8)).save("tiny.png")
+    message = refused("upscale", "--weights", ours, "--images", "tiny.png", "--out", "large")
+    assert "tiny.png" in message
+
+
+def test_an_out_that_is_a_file_is_refused(weights: Path, small: Path, refused: Refused) -> None:
+    """It stays as it was."""
+    Path("large").write_text("mine")
+    message = refused("upscale", "--weights", weights, "--images", small, "--out", "large")
+    assert "large" in message
+    assert Path("large").read_text() == "mine"
+
+
 # ------------------------------------------------------------------ interpolate
 
 
@@ -494,6 +671,88 @@ def test_export_refuses_what_the_plain_form_cannot_say(refused: Refused) -> None
     assert not Path("plain.pth").exists()
 
 
+@pytest.mark.parametrize("kind", ["swift_srgan", "plain_sr"])
+def test_export_writes_a_released_file(
+    weights: Path, ours: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the suffix: the same generator, with what it was trained on, its licence, its scores and
+    the commit in its record.
+    """
+    given = weights if kind == "swift_srgan" else ours
+    scores = {"mean": {"psnr": 41.5}, "images": [{"image": "a.png", "psnr": 41.5}]}
+    Path("scores.json").write_text(json.dumps(scores), encoding="utf-8")
+    command = ["export", "--weights", str(given), "--out", "made/mine.safetensors"]
+    facts = ["--data", "88 radiographs", "--licence", "CC0-1.0", "--scores", "scores.json"]
+    main([*command, *facts])
+    assert capsys.readouterr().out == "wrote made/mine.safetensors\n"
+    made, was = load_generator(Path("made/mine.safetensors")), load_generator(given)
+    assert same_weights(made, was)
+    assert made.architecture == kind
+    record = {key: value for key, value in made.record.items() if key != "sha256"}
+    assert record == {
+        **was.record,
+        "data": "88 radiographs",
+        "licence": "CC0-1.0",
+        "scores": scores,
+        "commit": "unknown",
+    }
+
+
+def test_export_needs_no_facts(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was not given is not recorded; that there is no commit is said."""
+    main(["export", "--weights", str(weights), "--out", "mine.safetensors"])
+    shown = capsys.readouterr()
+    assert shown.out == "wrote mine.safetensors\n"
+    assert "the commit is recorded as unknown" in shown.err
+    record = load_generator(Path("mine.safetensors")).record
+    assert set(record) == {"training", "metrics", "commit", "sha256"}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not there")
+def test_a_released_file_names_the_commit(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the working tree, and whether a file in git differs from it."""
+    for name in [each for each in os.environ if each.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def recorded() -> str:
+        main(["export", "--weights", str(weights), "--out", "mine.safetensors"])
+        return str(load_generator(Path("mine.safetensors")).record["commit"])
+
+    git("init", "--quiet")
+    Path("code.py").write_text("1\n")
+    git("add", "code.py")
+    git(*who, "commit", "--quiet", "-m", "first")
+    assert recorded() == git("rev-parse", "HEAD")
+    Path("code.py").write_text("2\n")
+    assert recorded() == git("rev-parse", "HEAD") + "-changed"
+
+
+@pytest.mark.parametrize("fact", [["--data", "x"], ["--licence", "x"], ["--scores", "scores.json"]])
+def test_the_plain_form_has_no_record(weights: Path, refused: Refused, fact: list[str]) -> None:
+    """What it could not hold is not left out in silence."""
+    Path("scores.json").write_text("{}")
+    message = refused("export", "--weights", weights, "--out", "plain.pt", *fact)
+    assert "only a .safetensors file has a record for " + fact[0] in message
+    assert not Path("plain.pt").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"\xff\xfe", None])
+def test_scores_that_are_no_evaluation_are_refused(
+    weights: Path, refused: Refused, content: bytes | None
+) -> None:
+    """No JSON, no object, no text, no file; nothing is written."""
+    if content is not None:
+        Path("scores.json").write_bytes(content)
+    command = ("export", "--weights", weights, "--out", "mine.safetensors")
+    assert "--scores: " in refused(*command, "--scores", "scores.json")
+    assert not Path("mine.safetensors").exists()
+
+
 def test_help_tells_of_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
@@ -515,7 +774,16 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["train"], ["evaluate"], ["export", "--out", "x"], ["interpolate"]]
+    "arguments",
+    [
+        [],
+        ["train"],
+        ["evaluate"],
+        ["export", "--out", "x"],
+        ["interpolate"],
+        ["upscale", "--images", "x"],
+        ["upscale", "--images", "x", "--out", "y", "--precision", "fp16"],
+    ],
 )
 def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, as of every command line tool."""

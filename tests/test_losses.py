@@ -1,5 +1,6 @@
 """Each term of the loss has its known value, and each alone teaches the generator."""
 
+import math
 from collections.abc import Callable
 from typing import get_args
 
@@ -26,6 +27,7 @@ from srpipe.settings import Content, Loss
 
 OFF = {
     "image": "mse",
+    "fine_image": "mse",
     "adversarial_form": "bce",
     "adversarial": 0.0,
     "content": 0.0,
@@ -78,6 +80,7 @@ def crops() -> tuple[Tensor, Tensor]:
     [
         ("image", {}),
         ("image", {"image": "l1"}),
+        ("image", {"image": "psnr"}),
         ("adversarial", {"adversarial": 1.0}),
         ("adversarial", {"adversarial": 1.0, "adversarial_form": "hinge"}),
         ("adversarial", {"adversarial": 1.0, "adversarial_form": "relativistic"}),
@@ -154,6 +157,40 @@ def test_image_loss_values() -> None:
     a, b = torch.full((2, 1, 3, 3), 0.75), torch.full((2, 1, 3, 3), 0.25)
     assert image_loss("mse", a, b).item() == 0.25
     assert image_loss("l1", a, b).item() == 0.5
+
+
+def test_the_psnr_loss_is_the_crops_mean_psnr() -> None:
+    """But for a factor and a sign: a crop at 20 dB and one at 40 dB cost as two at 30 dB."""
+    hr = torch.full((2, 1, 8, 8), 0.5)
+    uneven = hr + torch.tensor([0.1, 0.01])[:, None, None, None]
+    even = hr + 10**-1.5
+    found = image_loss("psnr", uneven, hr).item()
+    # A tenth of a grey level is added to an error, which is little beside these.
+    assert found == pytest.approx(-30 * math.log(10) / 10, abs=1e-2)
+    assert found == pytest.approx(image_loss("psnr", even, hr).item(), abs=1e-2)
+
+
+def test_the_psnr_loss_weighs_crops_alike() -> None:
+    """The gradient of a crop with small errors is as large, relative to them, as of one with large
+    ones; equal images cost a finite number and pull nowhere.
+    """
+    hr = torch.full((3, 1, 8, 8), 0.5)
+    errors = torch.tensor([0.2, 0.02, 0.0])[:, None, None, None]
+    sr = (hr + errors).requires_grad_()
+    loss = image_loss("psnr", sr, hr)
+    assert torch.isfinite(loss)
+    (gradient,) = torch.autograd.grad(loss, sr)
+    large, small, none = (gradient * errors).sum((1, 2, 3)).tolist()
+    assert small == pytest.approx(large, rel=1e-3)
+    assert none == 0
+    assert torch.equal(gradient[2], torch.zeros(1, 8, 8))
+
+
+def test_an_image_loss_that_is_not_there_is_refused() -> None:
+    """The message says which there are."""
+    zero = torch.zeros(1, 1, 2, 2)
+    with pytest.raises(ValueError, match="'ssim': must be l1, mse or psnr"):
+        image_loss("ssim", zero, zero)
 
 
 def cost(probability_of: Numbers) -> float:

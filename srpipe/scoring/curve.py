@@ -80,7 +80,8 @@ def perception_distortion(
     for row in console.progress(rows, what="curve", total=len(rows), unit="image"):
         against = reference(packed.hr(row), packed.lr(row))
         for alpha, model in models.items():
-            made = asdict(score(super_resolve(model, against.lr, device), against))
+            sr = super_resolve(model, against.lr, device, consistent=settings.consistent)
+            made = asdict(score(sr, against))
             scored.append({"alpha": alpha, **{name: made[name] for name in SCORES}})
     points = pd.DataFrame(scored).groupby("alpha", as_index=False)[list(SCORES)].mean()
     bicubic = {name: float(chosen[f"bicubic_{name}"].mean()) for name in SCORES}

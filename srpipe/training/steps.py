@@ -38,7 +38,7 @@ def on_device(
     counted = None
     if bool(batch.hidden.any()):  # on the host: nothing waits
         scale = batch.hr.shape[-1] // batch.lr.shape[-1]
-        hidden = (batch.hidden * scale).to(device, non_blocking=True)
+        hidden = (batch.hidden.int() * scale).to(device, non_blocking=True)
         counted = counted_pixels(hidden, batch.hr.shape[-1])
     return Crops(
         lr.contiguous(memory_format=layout),

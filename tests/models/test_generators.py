@@ -9,16 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from srpipe.checkpoint import LoadedGenerator, load_generator, save_plain
+from srpipe.models.base import SKIP_GAIN, local_detail, upscale_bicubic
 from srpipe.models.generators import (
-    SKIP_GAIN,
     SRGAN,
     SeparableConv2d,
     SRResNet,
     SwiftSRGAN,
     UpsampleBlock,
     before_shuffle,
-    local_detail,
-    upscale_bicubic,
 )
 
 BOTH = pytest.mark.parametrize("kind", [SwiftSRGAN, SRGAN])
@@ -91,6 +89,45 @@ def test_the_skip_starts_exactly_at_bicubic(kind: type[SwiftSRGAN], scale: int) 
     with torch.no_grad():
         assert (model.train()(lr) - plain).abs().max() < 1e-6
         assert (model.eval()(lr) - plain.clamp(0, 1)).abs().max() < 1e-6
+
+
+@BOTH
+@pytest.mark.parametrize("scale", [2, 4, 8])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_without_skip_it_starts_at_an_interpolation(
+    kind: type[SwiftSRGAN], scale: int, channels: int
+) -> None:
+    """Each channel passes by the residual body: its pixels are repeated, the steps smoothed over
+    five pixels, and tanh bends what is near 0 and 1; in either mode.
+    """
+    numbers = torch.Generator().manual_seed(0)
+    lr = torch.rand(2, channels, 9, 11, generator=numbers)
+    filters = torch.tensor([1.0, 2, 2, 2, 1]) / 8
+    kernel = torch.outer(filters, filters).expand(channels, 1, 5, 5)
+    repeated = nn.functional.interpolate(lr, scale_factor=scale, mode="nearest")
+    smooth = nn.functional.conv2d(repeated, kernel, padding=2, groups=channels)
+    wanted = (torch.tanh(2 * smooth - 1) + 1) / 2
+    model = tiny(kind, channels=channels, scale=scale)
+    with torch.no_grad():
+        for training in (True, False):
+            assert (model.train(training)(lr) - wanted).abs().max() < 1e-5
+
+
+@BOTH
+def test_without_skip_all_layers_learn(kind: type[SwiftSRGAN]) -> None:
+    """The residual body starts at 0, and after a step gradients reach its first layer too."""
+    model = tiny(kind)
+    lr, hr = picture(1).repeat(2, 1, 1, 1), torch.rand(2, 1, 128, 128)
+    learnable = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.Adam(learnable, lr=1e-3)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (model(lr) - hr).square().mean().backward()
+        optimizer.step()
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            assert weight.grad is not None, name
+            assert weight.grad.abs().max() > 0, name
 
 
 @BOTH

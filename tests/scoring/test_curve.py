@@ -36,9 +36,15 @@ def generator(seed: int, features: int = 4) -> LoadedGenerator:
     return LoadedGenerator(model, "swift_srgan", arguments, 4, {})
 
 
-def settings(points: int, images: int = 6, seed: int = 0) -> Evaluate:
+def settings(points: int, images: int = 6, seed: int = 0, *, consistent: bool = False) -> Evaluate:
     """Return the evaluate section with these sizes of the curve."""
-    return Evaluate(bootstrap_samples=100, seed=seed, curve_points=points, curve_images=images)
+    return Evaluate(
+        consistent=consistent,
+        bootstrap_samples=100,
+        seed=seed,
+        curve_points=points,
+        curve_images=images,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +93,27 @@ def test_the_ends_are_the_two_generators(
         name: pytest.approx(table[f"bicubic_{name}"].mean()) for name in SCORES
     }
     assert curve.points["psnr"].nunique() == 3
+
+
+def test_a_consistent_evaluation_has_a_consistent_curve(
+    packed: Packed, pixel: LoadedGenerator, final: LoadedGenerator
+) -> None:
+    """All its points are of images that were made consistent, the last one as the others."""
+    rows = [
+        {
+            **baseline_row(packed.folder, 3, row),
+            **model_row(final.model, packed, row, "cpu", consistent=True),
+        }
+        for row in range(6)
+    ]
+    given = settings(2, consistent=True)
+    curve = perception_distortion(pixel, final, given, packed, pd.DataFrame(rows), "cpu")
+    assert curve is not None
+    for point, model in zip(curve.points[list(SCORES)].to_numpy(), (pixel, final), strict=True):
+        wanted = pd.DataFrame(
+            [model_row(model.model, packed, row, "cpu", consistent=True) for row in range(6)]
+        )
+        assert point.tolist() == pytest.approx([wanted[name].mean() for name in SCORES], rel=1e-9)
 
 
 @pytest.mark.parametrize(("points", "alphas"), [(2, [0, 1]), (5, [0, 0.25, 0.5, 0.75, 1])])

@@ -79,6 +79,19 @@ def test_a_model_row_is_the_scorers(packed: Packed) -> None:
     assert row == {"image": "3.png", "patient": "p3", **asdict(expected)}
 
 
+def test_a_model_row_can_be_of_consistent_images(packed: Packed) -> None:
+    """They downsample to LR; without being asked they do not."""
+    torch.manual_seed(0)
+    model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=4, bicubic_skip=True)
+    plain = model_row(model, packed, 3, "cpu")
+    row = model_row(model, packed, 3, "cpu", consistent=True)
+    against = reference(packed.hr(3), packed.lr(3))
+    expected = score(super_resolve(model, packed.lr(3), consistent=True), against)
+    assert row == {"image": "3.png", "patient": "p3", **asdict(expected)}
+    assert row["lr_psnr"] > plain["lr_psnr"] + 5
+    assert row["psnr"] > plain["psnr"]
+
+
 def test_the_skip_alone_is_bicubic(packed: Packed) -> None:
     """An untrained generator with bicubic_skip scores what bicubic scores, to rounding."""
     model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=4, bicubic_skip=True)

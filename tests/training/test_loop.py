@@ -17,21 +17,32 @@ from srpipe.crops import CropPlan
 from srpipe.errors import DataError, SettingsError, TrainingError
 from srpipe.inference import super_resolve
 from srpipe.models.content import ContentFeatures, load_content
+from srpipe.models.plain_sr import PlainSR
 from srpipe.packed import Packed
 from srpipe.resample import bicubic
 from srpipe.scoring.metrics import Scores, reference, score
-from srpipe.settings import Content
+from srpipe.settings import Content, Loss
 from srpipe.training import loop, resume
 from srpipe.training.history import EpochRecord
 from srpipe.training.loop import Task, TrainingResult, check_task, train
 from srpipe.training.resume import Store
 from srpipe.training.state import Hardware
+from srpipe.training.steps import Crops
 from tests.training.small import SETTINGS, settings
 
 TRAIN_ROWS = [0, 1, 2, 3]
 VALIDATION_ROWS = [4, 5]
 # Of an epoch, with the settings of `small`.
 STEPS = 3
+# Our own generator, and everything that can be asked of crops at once.
+ALL_OF_CROPS: dict[str, Any] = {
+    "generator": {**SETTINGS["generator"], "name": "plain_sr", "blocks": 2},
+    "crop_candidates": 4,
+    "crop_shifts": True,
+    "crop_turns": 0.5,
+    "crop_markers": 0.25,
+    "crop_margin": 1,
+}
 WITH_CONTENT = {"loss": {**SETTINGS["loss"], "content": 0.01}}
 
 Found = Mapping[str, Tensor]
@@ -236,6 +247,18 @@ def test_pixel_training_beats_bicubic(packed: Packed) -> None:
     assert result.history[-1].psnr > result.history[0].psnr
 
 
+def test_plain_sr_trains_through_both_stages(packed: Packed) -> None:
+    """With every option of the crops on: it starts at bicubic, learns, and repeats bit for bit,
+    however many threads cut the crops.
+    """
+    changes = {**ALL_OF_CROPS, "crops_per_image": 8, "fine_epochs": 1}
+    result = run(packed, **changes)
+    assert isinstance(result.generator, PlainSR)
+    assert result.history[1].psnr > result.history[0].psnr
+    assert result.history[2].stage == "adversarial"
+    assert same(run(packed, hardware=Hardware(threads=3), **changes), result)
+
+
 @pytest.mark.parametrize("name", ["swift_srgan", "srgan"])
 def test_colour_generators_train_on_grey(packed: Packed, name: str) -> None:
     """Both architectures with three channels take grey crops, in bf16 too, against either
@@ -247,6 +270,7 @@ def test_colour_generators_train_on_grey(packed: Packed, name: str) -> None:
         packed,
         epochs=2,
         crops_per_image=1,
+        adversarial_crops_per_image=1,
         precision="bf16",
         generator=generator,
         discriminator={**SETTINGS["discriminator"], "name": judge},
@@ -263,7 +287,7 @@ def test_the_discriminator_has_its_own_rate(packed: Packed) -> None:
         run(
             packed,
             epochs=2,
-            crops_per_image=8,
+            adversarial_crops_per_image=8,
             discriminator={"name": "swift", "features": 4, "learning_rate": rate},
         ).history[1]
         for rate in (1e-9, 1e-2)
@@ -312,7 +336,7 @@ def test_each_stage_has_its_own_schedule(packed: Packed) -> None:
         adversarial_schedule="cosine",
         warmup_steps=2,
     )
-    assert task.steps == STEPS
+    assert task.steps(1) == task.steps(5) == STEPS
     assert [task.rates(1, step)[0] for step in range(3)] == pytest.approx(
         [1e-3 / 3, 2e-3 / 3, 1e-3]
     )
@@ -358,27 +382,85 @@ def test_every_epoch_draws_its_own_crops(packed: Packed, monkeypatch: pytest.Mon
     run(packed, epochs=2, adversarial_epochs=0, seed=5, hardware=Hardware(threads=2))
     plan = CropPlan(crop=32, batch_size=4, crops_per_image=3, seed=5)
     options = {"first_step": 0, "part": 0, "parts": 1, "threads": 2, "pinned": False}
+    known = [each[-1].pop("difficulty") for each in asked]
     assert asked == [(TRAIN_ROWS, plan, 1, options), (TRAIN_ROWS, plan, 2, options)]
+    assert known[0] is not None
+    assert known[0] is known[1], "what was found in the first epoch is known in the second"
+
+
+def test_adversarial_epochs_draw_their_own_crops(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of another size and number, in as many steps as that gives; rates fall over those steps."""
+    real, asked = loop.epoch_batches, []
+
+    def noting(packed: Packed, rows: Any, plan: CropPlan, epoch: int, **options: Any) -> Any:
+        asked.append((plan.crop, plan.crops_per_image, epoch))
+        return real(packed, rows, plan, epoch, **options)
+
+    monkeypatch.setattr(loop, "epoch_batches", noting)
+    changes = {"adversarial_crop": 48, "adversarial_crops_per_image": 2}
+    task = plain_task(packed, **changes, adversarial_schedule="cosine")
+    assert [task.steps(epoch) for epoch in (1, 2, 3)] == [3, 3, 2]
+    halfway = 0.05 + 0.95 / 2
+    assert task.rates(3, 1) == pytest.approx((1e-4 * halfway, 1e-3 * halfway))
+    run(packed, **changes)
+    assert asked == [(32, 3, 1), (32, 3, 2), (48, 2, 3)]
+
+
+def test_the_last_pixel_epochs_have_their_own_image_term(packed: Packed) -> None:
+    """With two fine ones of four, the third and the fourth; all else of the loss stays, and the
+    adversarial epochs have the usual one.
+    """
+    loss = {**SETTINGS["loss"], "image": "l1", "fine_image": "psnr", "total_variation": 0.5}
+    task = plain_task(packed, epochs=6, adversarial_epochs=2, fine_epochs=2, loss=loss)
+    found = [task.loss(epoch) for epoch in range(1, 7)]
+    assert [each.image for each in found] == ["l1", "l1", "psnr", "psnr", "l1", "l1"]
+    usual = task.settings.loss
+    assert all(each.model_copy(update={"image": "l1"}) == usual for each in found)
+    never = plain_task(packed, epochs=2, adversarial_epochs=0, loss=loss)
+    assert [never.loss(epoch).image for epoch in (1, 2)] == ["l1", "l1"]
+
+
+def test_every_step_has_the_loss_of_its_epoch(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `Task.loss` says is what the steps are given."""
+    used: list[str] = []
+    for name in ("pixel_step", "adversarial_step"):
+        real = getattr(loop, name)
+
+        def noting(*arguments: Any, real: Step = real) -> Found:
+            (loss,) = (each for each in arguments if isinstance(each, Loss))
+            used.append(loss.image)
+            return real(*arguments)
+
+        monkeypatch.setattr(loop, name, noting)
+    run(packed, fine_epochs=1)
+    assert used == ["l1"] * STEPS + ["psnr"] * STEPS + ["l1"] * STEPS
 
 
 def test_networks_see_the_crops_in_unit_range(
     packed: Packed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bytes of the crops, divided by 255, in as many channels as the generator has."""
-    seen: list[tuple[Tensor, Tensor]] = []
+    """The bytes of the crops, divided by 255, in as many channels as the generator has; without a
+    margin all of it counts.
+    """
+    seen: list[Crops] = []
     real = loop.pixel_step
 
-    def noting(generator: Any, lr: Tensor, hr: Tensor, *rest: Any) -> Found:
-        seen.append((lr, hr))
-        return real(generator, lr, hr, *rest)
+    def noting(generator: Any, crops: Crops, *rest: Any) -> Found:
+        seen.append(crops)
+        return real(generator, crops, *rest)
 
     monkeypatch.setattr(loop, "pixel_step", noting)
     generator = {**SETTINGS["generator"], "channels": 3}
     run(packed, epochs=1, adversarial_epochs=0, generator=generator)
     task = plain_task(packed)
-    drawn = loop.epoch_batches(packed, TRAIN_ROWS, task.plan, 1)
+    drawn = loop.epoch_batches(packed, TRAIN_ROWS, task.plan(1), 1)
     for given, batch in zip(seen, drawn, strict=True):
-        for image, crop in zip(given, batch, strict=True):
+        assert given.counted is None
+        for image, crop in ((given.lr, batch.lr), (given.hr, batch.hr)):
             assert image.shape == (4, 3, *crop.shape[2:])
             for channel in range(3):
                 assert torch.equal(image[:, channel : channel + 1], crop.float() / 255)
@@ -510,9 +592,11 @@ def test_a_fault_while_an_epoch_is_told_costs_no_step(
     assert (going_on if epoch < 3 else done) in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.0, "schedule": "constant"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"ema": 0.0, "schedule": "constant"}, {**ALL_OF_CROPS, "fine_epochs": 1}]
+)
 def test_other_settings_go_on_too(packed: Packed, tmp_path: Path, changes: dict[str, Any]) -> None:
-    """With clipping, weight decay, warm-up, a U-Net and the relativistic form."""
+    """With clipping, weight decay, warm-up, a U-Net and the relativistic form; all of crops."""
     changes = {
         "epochs": 2,
         "gradient_clip": 0.1,
@@ -685,7 +769,7 @@ def test_a_nan_stops_a_long_epoch_early(packed: Packed, monkeypatch: pytest.Monk
 
     with_faults(monkeypatch, "adversarial_step", spoil)
     with pytest.raises(TrainingError, match="discriminator loss is nan in epoch 2"):
-        run(packed, epochs=2, crops_per_image=12)
+        run(packed, epochs=2, adversarial_crops_per_image=12)
     assert taken[-1] == 6
 
 
@@ -757,7 +841,7 @@ def test_a_discriminator_that_collapsed_is_told_within_the_epoch(
 ) -> None:
     """Once while it runs, with the steps that were looked at and what to do, and at its end."""
     judge(monkeypatch, lambda call: (real, fake, 1, 1))
-    result = run(packed, epochs=2, crops_per_image=20)
+    result = run(packed, epochs=2, adversarial_crops_per_image=20)
     during, after = warnings_in(capsys.readouterr().err)
     assert f"the discriminator is {verdict} in epoch 2, steps 2 to 6: " in during
     assert f"the discriminator is {verdict} in epoch 2: " in after
@@ -771,7 +855,7 @@ def test_a_discriminator_is_judged_by_its_latest_steps(
 ) -> None:
     """One that collapses late is warned of, though the mean of its epoch is still healthy."""
     judge(monkeypatch, lambda call: (0.9, 0.1, 1, 1) if call <= 12 else (0.5, 0.5, 1, 1))
-    result = run(packed, epochs=2, crops_per_image=20)
+    result = run(packed, epochs=2, adversarial_crops_per_image=20)
     (warning,) = warnings_in(capsys.readouterr().err)
     assert "the discriminator is blind in epoch 2, steps 14 to 18" in warning
     assert result.history[1].d_state == "healthy"
@@ -782,7 +866,7 @@ def test_a_healthy_discriminator_is_not_warned_of(
 ) -> None:
     """Nor is there anything to warn of in the pixel stage; the line says how often it was right."""
     judge(monkeypatch, lambda call: (0.7, 0.4, 0.75, 0.5))
-    run(packed, epochs=2, crops_per_image=20)
+    run(packed, epochs=2, adversarial_crops_per_image=20)
     captured = capsys.readouterr()
     assert warnings_in(captured.err) == []
     assert "discriminator right on 75% of HR and 50% of SR" in captured.out.splitlines()[-1]
@@ -794,6 +878,12 @@ def test_images_that_do_not_suit_the_crops_are_refused(packed: Packed) -> None:
         run(packed, crop=80)
     with pytest.raises(DataError, match="do not fill a batch"):
         run(packed, batch_size=16)
+    with pytest.raises(DataError, match="smaller than the crop of 80"):
+        run(packed, adversarial_crop=80)
+    with pytest.raises(DataError, match="4 training images with 1 crops each do not fill a batch"):
+        run(packed, batch_size=8, adversarial_crops_per_image=1)
+    with pytest.raises(SettingsError, match="crop_margin is 4 LR pixels, which leaves nothing"):
+        run(packed, crop_margin=4)
 
 
 @pytest.mark.parametrize("processes", [3, 8])

@@ -14,18 +14,18 @@ from srpipe.models.unet_discriminator import UNetDiscriminator
 from srpipe.settings import Train
 from srpipe.training.precision import Precision
 from srpipe.training.state import Hardware, StageState, adversarial_stage, pixel_stage
-from srpipe.training.steps import adversarial_step, pixel_step
+from srpipe.training.steps import Crops, adversarial_step, pixel_step
 from tests.training.small import settings
 
 FP32 = Precision(generator=False, discriminator=False)
 HERE = Hardware()
 
 
-def crops(step: int) -> tuple[Tensor, Tensor]:
+def crops(step: int) -> Crops:
     """Return LR and HR of a step, at 2x."""
     numbers = torch.Generator().manual_seed(step)
     lr, hr = (torch.rand(4, 1, side, side, generator=numbers) for side in (16, 32))
-    return lr, hr
+    return Crops(lr, hr)
 
 
 def adversarial(given: Train, changed: int = 0) -> StageState:
@@ -38,15 +38,14 @@ def adversarial(given: Train, changed: int = 0) -> StageState:
 def train(state: StageState, given: Train, steps: range) -> None:
     """Train for some steps."""
     for step in steps:
-        lr, hr = crops(step)
+        found = crops(step)
         if state.discriminator is None:
-            pixel_step(state.generator, lr, hr, given.loss, FP32, given.gradient_clip)
+            pixel_step(state.generator, found, given.loss, FP32, given.gradient_clip)
         else:
             adversarial_step(
                 state.generator,
                 state.discriminator,
-                lr,
-                hr,
+                found,
                 given.loss,
                 None,
                 FP32,
