@@ -7,6 +7,7 @@ kept.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,13 +21,14 @@ from benchmarks.methods import (
 )
 from benchmarks.tables import table
 from srpipe.errors import DataError
-from srpipe.files import replacing
+from srpipe.files import replacing, rounded, write_json
 from srpipe.scoring.intervals import Interval, bootstrap
 from srpipe.scoring.metrics import LOWER_IS_BETTER, Scores
 
 PAGE = Path("docs/results.md")
 README = Path("README.md")
 SCORES = Path("docs/results.csv")
+SUMMARY = Path("docs/results.json")
 PICTURES = Path("docs/figures/results")
 OPEN, CLOSE = "<!-- results -->", "<!-- /results -->"
 SAMPLES, SEED = 10_000, 0
@@ -65,10 +67,11 @@ def write(
     """
     count = f"{scores['image'].nunique()} images of {scores['patient'].nunique()} patients"
     means = mean_table(scores, weights, costs, figures)
+    write_json(SUMMARY, summary(scores, weights))
     pictures = result_pictures.draw(PICTURES, scores, files, weights)
     replace_block(README, f"Mean over {count}.\n\n{means}")
     parts = [
-        f"Mean over {count}; bold would be vain: the intervals below say what differs.",
+        f"Mean over {count}; the intervals below say what differs.",
         means,
         "## Intervals\n\nMean and 95% interval over patients (bootstrap).",
         interval_table(scores, weights),
@@ -83,6 +86,22 @@ def write(
         *(f"{caption}\n\n![]({path.relative_to('docs')})" for path, caption in pictures),
     ]
     replace_block(PAGE, "\n\n".join(parts))
+
+
+def summary(scores: pd.DataFrame, weights: Weights) -> dict[str, Any]:
+    """Return mean and interval of every score of every method, and how many images they are of."""
+    methods = {
+        name: {
+            key: {
+                side: rounded(value, 5)
+                for side, value in asdict(bounds(scores[scores["method"] == name], key)).items()
+            }
+            for key in HEADS
+        }
+        for name in weights.names
+    }
+    counts = {"images": scores["image"].nunique(), "patients": scores["patient"].nunique()}
+    return {**counts, "methods": methods}
 
 
 def mean_table(

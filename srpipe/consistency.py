@@ -24,7 +24,7 @@ from srpipe.resample import FloatImage, GreyImage
 # rounding of SR and of Pillow's two passes.
 TOLERANCE = 0.1
 # Clipping to [0, 1] undoes a little of a projection, where letters overshoot: it is repeated.
-STEPS = 10
+STEPS = 40
 # Of Keys' kernel: it reaches two LR pixels to either side.
 REACH = 2
 
