@@ -8,6 +8,7 @@ from benchmarks.material import Material
 from benchmarks.tables import table
 from srpipe import environment
 from srpipe.checkpoint import build_generator
+from srpipe.crops import plan_of
 from srpipe.images import read_grey
 from srpipe.pairs import to_pair
 from srpipe.scoring.evaluation import baseline_scores, model_row
@@ -120,9 +121,21 @@ def training_images(params: Params) -> int:
 
 def trained_megapixels(params: Params) -> float:
     """Return the HR megapixels that training sees, over all epochs."""
-    given = params.train
-    crops = training_images(params) * given.crops_per_image * given.epochs
-    return crops * given.crop**2 / 1e6
+    stages = pixels_by_stage(params.train).values()
+    return training_images(params) * sum(stages) / 1e6
+
+
+def pixels_by_stage(settings: Train) -> dict[str, int]:
+    """Return how many HR pixels each stage takes of an image, over all its epochs."""
+    epochs = {
+        "pixel": settings.epochs - settings.adversarial_epochs,
+        "adversarial": settings.adversarial_epochs,
+    }
+    plans = {name: plan_of(settings, adversarial=name == "adversarial") for name in epochs}
+    return {
+        name: count * plans[name].crops_per_image * plans[name].crop ** 2
+        for name, count in epochs.items()
+    }
 
 
 def crop_bytes(settings: Train, scale: int) -> float:
@@ -158,7 +171,9 @@ def text(rates: Rates, params: Params) -> str:
     return (
         f"{table(['stage', 'from', 'time'], times)}\n\n{table(['room', ''], rows)}\n\n"
         f"Training draws {given.crops_per_image} crops of {given.crop}x{given.crop} from each of "
-        f"{training_images(params):,} images, {given.epochs} times. Where nothing is in the page "
+        f"{training_images(params):,} images, {given.epochs - given.adversarial_epochs} times, "
+        f"then {given.adversarial_crops_per_image} crops of {given.adversarial_crop}x"
+        f"{given.adversarial_crop}, {given.adversarial_epochs} times. Where nothing is in the page "
         f"cache, a crop reads {found.crop_bytes / 1e3:,.0f} KB from the disk."
     )
 

@@ -4,10 +4,10 @@
 
 One LR radiograph of 256x256 becomes one of 1024x1024. The published generator is the predecessor's
 own network, in its own form (RGB, 9x9 convolution at the SR image's size), and in whichever memory
-layout it is quicker; weights do not change what it costs, so random ones serve. Ours are the
-released files, or those given. Time: the forward pass, in turn, in rounds of which each gives a
-ratio; bf16 is autocast, for both. Memory: the most that one forward pass needs beyond what the
-process held before it, in a process of its own.
+layout it is quicker (its memory: channels last, as ours); weights do not change what it costs, so
+random ones serve. Ours are the released files, or those given. Time: the forward pass, in turn, in
+rounds of which each gives a ratio; bf16 is autocast, for both. Memory: the most that one forward
+pass needs beyond what the process held before it, in a process of its own.
 """
 
 import argparse
@@ -22,11 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import predecessor
+from benchmarks.methods import SCALE
 from benchmarks.options import note
 from benchmarks.tables import table
 from benchmarks.turns import Spread, in_turn, ratios, timed
 from srpipe import console, paths
-from srpipe.checkpoint import load_generator
+from srpipe.checkpoint import load_generator, require_scale
 from srpipe.files import write_json
 
 LR_SIDE = 256
@@ -87,7 +88,9 @@ def measure(weights: Mapping[str, Path], *, quick: bool) -> dict[str, Figures]:
                 predecessor.Generator(), 3, bf16, layout
             )
     for name, path in weights.items():
-        model = load_generator(path).model
+        loaded = load_generator(path)
+        require_scale(loaded, SCALE, path)
+        model = loaded.model
         for bf16 in (True, False):
             contenders[_name(name, bf16)] = _forward(model, model.channels, bf16, "nhwc")
     note("times ...")
@@ -152,15 +155,15 @@ def text(found: dict[str, Figures], threads: int) -> str:
     ]
     published = next(iter(found.values())).published_bytes
     rows.append([PUBLISHED, "1", "1", "1", f"{published / 1e6:.0f}"])
+    return f"{table(head, rows)}\n\nPublished over ours, median (quartiles). {machine(threads)}"
+
+
+def machine(threads: int) -> str:
+    """Return in words what was measured on what."""
     matrix = "with" if torch.cpu._is_amx_tile_supported() else "without"
-    return "\n".join(
-        [
-            table(head, rows),
-            "",
-            f"Published over ours, median (quartiles) of rounds; {LR_SIDE}x{LR_SIDE} to "
-            f"{4 * LR_SIDE}x{4 * LR_SIDE}, {threads} thread(s), a CPU {matrix} matrix units for "
-            "bf16 (AMX).",
-        ]
+    return (
+        f"Time of {LR_SIDE}x{LR_SIDE} to {SCALE * LR_SIDE}x{SCALE * LR_SIDE} on {threads} "
+        f"thread(s) of a CPU {matrix} matrix units for bf16 (AMX); memory: on one thread, float32."
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks import ceilings, ours, predecessor, processes
 from benchmarks.ceilings import Ceilings, Ledger
+from benchmarks.full_nih import pixels_by_stage
 from benchmarks.material import Material
 from benchmarks.options import Effort, note
 from benchmarks.results import Booked, Measured
@@ -62,15 +63,9 @@ class Bench:
     @property
     def parts(self) -> dict[str, int]:
         """Return how much of the HR pixels that training sees each stage takes, as a ratio."""
-        given = self.params.train
-        epochs = (given.epochs - given.adversarial_epochs, given.adversarial_epochs)
-        plans = (plan_of(given), plan_of(given, adversarial=True))
-        pixels = [
-            count * plan.crops_per_image * plan.crop**2
-            for count, plan in zip(epochs, plans, strict=True)
-        ]
-        common = math.gcd(*pixels)
-        return dict(zip(STAGES, (each // common for each in pixels), strict=True))
+        pixels = pixels_by_stage(self.params.train)
+        common = math.gcd(*pixels.values())
+        return {name: each // common for name, each in pixels.items()}
 
     def job(self, stage: str) -> ours.Job:
         """Return the job of a stage, as the settings describe it."""

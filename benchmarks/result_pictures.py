@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from benchmarks.comparison_images import pair
 from benchmarks.methods import (
     ADVERSARIAL,
     BICUBIC,
     FIDELITY,
     PUBLISHED,
+    SCALE,
     SWIFT_SRGAN,
     Weights,
     all_images,
@@ -24,6 +24,7 @@ from srpipe import console
 from srpipe.checkpoint import interpolate, load_generator
 from srpipe.files import replacing, replacing_folder
 from srpipe.inference import super_resolve
+from srpipe.packed import Pair
 from srpipe.resample import GreyImage
 from srpipe.scoring.mask import anatomy_mask
 from srpipe.scoring.metrics import reference, score
@@ -40,26 +41,28 @@ CURVE_IMAGES = 8
 class Detail:
     """A place of an image: top and left in HR pixels, and how much it is what was looked for."""
 
-    path: Path
     top: int
     left: int
     strength: float
 
 
 def draw(
-    folder: Path, scores: pd.DataFrame, files: Sequence[tuple[str, Path]], weights: Weights
+    folder: Path,
+    found: Sequence[Mapping[str, Detail]],
+    pairs: Sequence[Pair],
+    weights: Weights,
 ) -> list[tuple[Path, str]]:
     """Draw the details and the perception-distortion curve; return files and captions.
+
+    Args:
+        folder: nothing else will be in it.
+        found: `details` of each image.
+        pairs: the images.
+        weights: what is compared.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    found: dict[str, Detail] = {}
-    for _, path in console.progress(files, what="details", total=len(files), unit="image"):
-        hr, lr = pair(path)
-        for name, detail in details(path, hr, all_images(lr, weights)).items():
-            if name not in found or detail.strength > found[name].strength:
-                found[name] = detail
     captions = {
         "invented": f"Where {ADVERSARIAL} is further from HR than {FIDELITY}: invented detail.",
         "lost": f"Where {FIDELITY} is furthest from HR on anatomy: lost detail.",
@@ -68,21 +71,18 @@ def draw(
     }
     if PUBLISHED in weights.names:
         captions["published"] = f"Where {PUBLISHED} is nearer to HR than {FIDELITY} on anatomy."
-    pictures = [(folder / f"{name}.png", caption) for name, caption in captions.items()]
-    pictures.append(
-        (
-            folder / "curve.png",
-            f"Between {FIDELITY} (alpha 0) and {ADVERSARIAL} (1): mean over {CURVE_IMAGES} images.",
-        )
-    )
+    some = pairs[:: -(-len(pairs) // CURVE_IMAGES)]
+    curve = f"Between {FIDELITY} (alpha 0) and {ADVERSARIAL} (1): mean over {len(some)} images."
     with replacing_folder(folder) as temporary:
         for name, caption in captions.items():
-            _draw_detail(temporary / f"{name}.png", caption, found[name], weights)
-        _draw_curve(temporary / "curve.png", files[:: max(1, len(files) // CURVE_IMAGES)], weights)
-    return pictures
+            best = max(range(len(found)), key=lambda at: found[at][name].strength)
+            path = temporary / f"{name}.png"
+            _draw_detail(path, caption, pairs[best], found[best][name], weights)
+        _draw_curve(temporary / "curve.png", curve, some, weights)
+    return [(folder / f"{name}.png", text) for name, text in (captions | {"curve": curve}).items()]
 
 
-def details(path: Path, hr: GreyImage, images: Mapping[str, GreyImage]) -> dict[str, Detail]:
+def details(hr: GreyImage, images: Mapping[str, GreyImage]) -> dict[str, Detail]:
     """Return the place in an image that shows each thing most; `images` are SR by method."""
     mask = anatomy_mask(hr)
     energy = {
@@ -99,28 +99,27 @@ def details(path: Path, hr: GreyImage, images: Mapping[str, GreyImage]) -> dict[
     }
     if PUBLISHED in energy:
         wanted["published"] = energy[FIDELITY] - energy[PUBLISHED]
-    return {name: _strongest(path, values) for name, values in wanted.items()}
+    return {name: _strongest(values) for name, values in wanted.items()}
 
 
-def _strongest(path: Path, values: npt.NDArray[np.float64]) -> Detail:
+def _strongest(values: npt.NDArray[np.float64]) -> Detail:
     inside = values[BORDER:-BORDER, BORDER:-BORDER]
     y, x = np.unravel_index(int(inside.argmax()), inside.shape)
-    corner = (
-        int(np.clip(place + BORDER - DETAIL // 2, 0, length - DETAIL)) // 4 * 4
+    top, left = (
+        int(np.clip(place + BORDER - DETAIL // 2, 0, max(length - DETAIL, 0))) // SCALE * SCALE
         for place, length in zip((y, x), values.shape, strict=True)
     )
-    top, left = corner
-    return Detail(path, top, left, float(inside.max()))
+    return Detail(top, left, float(inside.max()))
 
 
-def _draw_detail(path: Path, caption: str, detail: Detail, weights: Weights) -> None:
-    hr, lr = pair(detail.path)
-    images = {name: image for name, image in all_images(lr, weights).items() if name in SHOWN}
+def _draw_detail(path: Path, caption: str, pair: Pair, detail: Detail, weights: Weights) -> None:
+    hr = pair.hr
+    images = {name: sr for name, sr in all_images(pair.lr, weights).items() if name in SHOWN}
     here = np.s_[detail.top : detail.top + DETAIL, detail.left : detail.left + DETAIL]
     low, high = np.percentile(hr[here], (0.5, 99.5))
     columns = len(images) + 1
     figure = Figure(figsize=(3 * columns, 6.6), layout="constrained")
-    figure.suptitle(f"{caption}\n{detail.path.name}, {DETAIL}x{DETAIL} pixels of HR")
+    figure.suptitle(f"{caption}\n{pair.image}, {DETAIL}x{DETAIL} pixels of HR")
     axes = figure.subplots(2, columns)
     for column, (name, image) in enumerate({**images, "HR": hr}.items()):
         axes[0][column].imshow(image[here], cmap="gray", vmin=low, vmax=max(high, low + 1))
@@ -138,15 +137,14 @@ def _draw_detail(path: Path, caption: str, detail: Detail, weights: Weights) -> 
         figure.savefig(temporary, format="png", dpi=70, metadata={"Software": None})
 
 
-def _draw_curve(path: Path, files: Sequence[tuple[str, Path]], weights: Weights) -> None:
+def _draw_curve(path: Path, title: str, pairs: Sequence[Pair], weights: Weights) -> None:
     start, end = (load_generator(weights.files[name]) for name in (FIDELITY, ADVERSARIAL))
     models = {alpha: interpolate(start, end, alpha).model for alpha in ALPHAS}
     rows = []
-    for _, file in console.progress(files, what="curve", total=len(files), unit="image"):
-        hr, lr = pair(file)
-        against = reference(hr, lr)
+    for pair in console.progress(pairs, what="curve", total=len(pairs), unit="image"):
+        against = reference(pair.hr, pair.lr)
         for alpha, model in models.items():
-            made = score(super_resolve(model, lr), against)
+            made = score(super_resolve(model, pair.lr), against)
             rows.append((alpha, made.psnr_masked, made.content_distance))
     points = pd.DataFrame(rows, columns=["alpha", "psnr", "distance"]).groupby("alpha").mean()
     figure = Figure(figsize=(7, 5), layout="constrained")
@@ -155,6 +153,6 @@ def _draw_curve(path: Path, files: Sequence[tuple[str, Path]], weights: Weights)
     for alpha, (x, y) in zip(points.index, points.to_numpy(), strict=True):
         axis.annotate(f"{alpha:g}", (x, y), xytext=(6, 6), textcoords="offset points")
     axis.set(xlabel="masked PSNR (dB)", ylabel="content distance (lower: nearer to HR)")
-    axis.set_title(f"from {FIDELITY} (0) to {ADVERSARIAL} (1), {len(files)} images", fontsize=10)
+    axis.set_title(title, fontsize=10)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=90, metadata={"Software": None})

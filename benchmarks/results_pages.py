@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import result_pictures
+from benchmarks import inference
 from benchmarks.inference import Figures
 from benchmarks.methods import (
     BACK_PROJECTED,
@@ -45,34 +45,49 @@ AGAINST = (BACK_PROJECTED, PUBLISHED, PUBLISHED_PROJECTED)
 PAIRED = ("psnr", "psnr_masked", "ssim", "ssim_masked", "content_distance")
 
 
+def check() -> None:
+    """Refuse pages without markers, before anything is computed.
+
+    Raises:
+        DataError: a page is missing or has not each marker once, in order.
+    """
+    for page in (README, PAGE):
+        _around(page)
+
+
 def write(
     scores: pd.DataFrame,
-    files: Sequence[tuple[str, Path]],
+    what: str,
     weights: Weights,
     costs: Mapping[str, tuple[int, float]],
     figures: Mapping[str, Figures],
+    pictures: Sequence[tuple[Path, str]],
 ) -> None:
-    """Write the tables into README and docs, and draw the pictures.
+    """Write the tables into README and docs.
 
     Args:
         scores: a row an image and method.
-        files: patient and file of each image.
+        what: which images these are.
         weights: what was compared.
         costs: parameters and 1e9 multiply-accumulates by method.
         figures: time and memory by method; of the published one they are 1 by definition.
+        pictures: files and captions.
 
     Raises:
         DataError: a page lacks its markers.
         OutputError: a page cannot be written.
     """
-    count = f"{scores['image'].nunique()} images of {scores['patient'].nunique()} patients"
+    count = (
+        f"Mean over {scores['image'].nunique()} images of {scores['patient'].nunique()} patients: "
+        f"{what}."
+    )
     means = mean_table(scores, weights, costs, figures)
     write_json(SUMMARY, summary(scores, weights))
-    pictures = result_pictures.draw(PICTURES, scores, files, weights)
-    replace_block(README, f"Mean over {count}.\n\n{means}")
+    replace_block(README, f"{count}\n\n{means}\n\n{inference.machine(1)}")
     parts = [
-        f"Mean over {count}; the intervals below say what differs.",
+        f"{count} The intervals below say what differs.",
         means,
+        inference.machine(1),
         "## Intervals\n\nMean and 95% interval over patients (bootstrap).",
         interval_table(scores, weights),
         *(
@@ -194,6 +209,13 @@ def replace_block(path: Path, content: str) -> None:
         DataError: the page is missing or has not each marker once.
         OutputError: it cannot be written.
     """
+    before, after = _around(path)
+    with replacing(path) as temporary:
+        temporary.write_text(f"{before}{OPEN}\n{content}\n{CLOSE}{after}", encoding="utf-8")
+
+
+def _around(path: Path) -> tuple[str, str]:
+    """Return what stands before and after the markers of a page."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     before, opened, rest = text.partition(OPEN)
     _, closed, after = rest.partition(CLOSE)
@@ -201,5 +223,4 @@ def replace_block(path: Path, content: str) -> None:
         raise DataError(
             f"{path} must have the markers {OPEN} and {CLOSE} once, in this order: put them back"
         )
-    with replacing(path) as temporary:
-        temporary.write_text(f"{before}{OPEN}\n{content}\n{CLOSE}{after}", encoding="utf-8")
+    return before, after

@@ -258,7 +258,8 @@ def _export(options: argparse.Namespace) -> None:
     if options.scores is not None:
         given["scores"] = _read_scores(options.scores)
     if options.out.suffix == SUFFIX:
-        save_released(options.out, loaded, {**given, "commit": commit()})
+        # What was recorded once stays: a file is exported again to add its scores.
+        save_released(options.out, loaded, {"commit": commit(), **loaded.record, **given})
     elif given:
         raise CheckpointError(
             f"--out is {options.out}: only a {SUFFIX} file has a record for "
@@ -270,11 +271,20 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def commit() -> str:
-    """Return the commit of the working tree, with "-changed" where files in git differ from it."""
+    """Return the commit of this code, with "-changed" where its files differ from it.
+
+    Of the code alone: `dvc exp run` changes params.yaml, which is recorded by itself.
+    """
+    here = Path(__file__).resolve().parent
     try:
         name, changed = (
-            subprocess.run(["git", *what], check=True, capture_output=True, text=True).stdout
-            for what in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+            subprocess.run(
+                ["git", *what], check=True, capture_output=True, text=True, cwd=here
+            ).stdout
+            for what in (
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no", "--", "."),
+            )
         )
     except (OSError, subprocess.CalledProcessError):
         console.warn("this is no git repository: the commit is recorded as unknown")
@@ -297,7 +307,7 @@ def _upscale(options: argparse.Namespace) -> None:
     from srpipe.checkpoint import load_generator
 
     files = _image_files(options.images)
-    targets = _targets(files, options.out)
+    targets = _targets(files, options.images, options.out)
     loaded = load_generator(options.weights)
     device = environment.device_name()
     model = loaded.model.to(device)
@@ -305,11 +315,19 @@ def _upscale(options: argparse.Namespace) -> None:
         files.items(), what="upscale", total=len(files), unit="image"
     ):
         _upscale_file(path, targets[name], model, device, options)
-    console.say(f"{len(files)} image(s) in {options.out}, {loaded.scale} times as large each way")
+    console.say(
+        f"{len(files)} image(s) in {options.out}, {loaded.scale} times as large each way, by "
+        f"{options.weights} on {device}"
+    )
 
 
-def _targets(files: dict[str, Path], out: Path) -> dict[str, Path]:
+def _targets(files: dict[str, Path], images: Path, out: Path) -> dict[str, Path]:
     """Return the file that each image is written to; none is an input or another's."""
+    if images.is_dir() and out.resolve().is_relative_to(images.resolve()):
+        raise DataError(
+            f"--out: {out} lies in {images}, so that results would be images of the next run: give "
+            "a folder outside of it"
+        )
     targets = {name: (out / name).with_suffix(".png") for name in files}
     inputs = {path.resolve() for path in files.values()}
     taken: dict[Path, str] = {}
@@ -327,10 +345,7 @@ def _targets(files: dict[str, Path], out: Path) -> dict[str, Path]:
 def _upscale_file(
     path: Path, target: Path, model: Any, device: str, options: argparse.Namespace
 ) -> None:
-    from PIL import Image
-
-    from srpipe.files import replacing
-    from srpipe.images import read_file
+    from srpipe.images import read_file, write_png
     from srpipe.inference import super_resolve
     from srpipe.resample import MIN_LR_SIDE
 
@@ -342,8 +357,7 @@ def _upscale_file(
         )
     bf16 = options.precision == "bf16"
     sr = super_resolve(model, lr, device, consistent=options.consistent, bf16=bf16)
-    with replacing(target) as temporary:
-        Image.fromarray(sr).save(temporary, format="png")
+    write_png(target, sr)
 
 
 def _interpolate(options: argparse.Namespace) -> None:
@@ -387,7 +401,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     table = pd.DataFrame(rows)
     columns = [column for column in table if column != "image"]
     mean = {str(column): rounded(table[column].mean(), 6) for column in columns}
-    prefixes = {f"{options.weights.name} ({loaded.architecture} {loaded.scale}x)": ""}
+    what = f"{loaded.architecture} {loaded.scale}x" + (", consistent" * options.consistent)
+    prefixes = {f"{options.weights.name} ({what})": ""}
     prefixes |= {
         "bicubic": "bicubic_",
         f"bicubic + {options.back_projections} back-projections": "bicubic_bp_",
@@ -406,7 +421,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(f"PSNR better than {name} on {whole} of {len(table)} images, masked on {masked}.")
     if options.json is not None:
         images = [_rounded_row(row) for row in rows]
-        write_json(options.json, {"mean": mean, "images": images})
+        write_json(options.json, {"consistent": options.consistent, "mean": mean, "images": images})
 
 
 def _image_files(path: Path) -> dict[str, Path]:

@@ -52,7 +52,8 @@ class CropPlan:
     pixel, with an LR crop made for it, so that a letter meets the LR grid in every way; else at
     multiples of the scale. `turns`: so large a share is shown in any of the eight symmetries of the
     square, the rest upright. `markers`: into so large a share letters or a frame are drawn
-    (`overlays`). `margin`: so many LR pixels do not count at edges that are not the image's.
+    (`overlays`). `margin`: so many LR pixels do not count at edges that are not the image's. `key`:
+    what stands before "crop" in the names of the settings.
     """
 
     crop: int
@@ -64,6 +65,7 @@ class CropPlan:
     turns: float = 1.0
     markers: float = 0.0
     margin: int = 0
+    key: str = ""
 
 
 def plan_of(settings: Train, *, adversarial: bool = False) -> CropPlan:
@@ -78,6 +80,7 @@ def plan_of(settings: Train, *, adversarial: bool = False) -> CropPlan:
         turns=settings.crop_turns,
         markers=settings.crop_markers,
         margin=settings.crop_margin,
+        key="adversarial_" if adversarial else "",
     )
 
 
@@ -94,14 +97,14 @@ def check_sizes(packed: Packed, rows: Sequence[int], plan: CropPlan) -> None:
         first = small.iloc[0]
         raise DataError(
             f"{len(small)} training image(s) are smaller than the crop of {plan.crop} px, the "
-            f"first is {first['image']} ({first['height']}x{first['width']}): set train.crop "
-            "lower, or remove them"
+            f"first is {first['image']} ({first['height']}x{first['width']}): set "
+            f"train.{plan.key}crop lower, or remove them"
         )
     if 2 * plan.margin * packed.scale >= plan.crop:
         raise SettingsError(
             f"train.crop_margin is {plan.margin} LR pixels, which leaves nothing of a crop of "
             f"{plan.crop} HR pixels at {packed.scale}x: set it below "
-            f"{plan.crop // packed.scale / 2:g}, or train.crop higher"
+            f"{plan.crop // packed.scale / 2:g}, or train.{plan.key}crop higher"
         )
 
 
@@ -115,7 +118,7 @@ def batches_per_epoch(images: int, plan: CropPlan) -> int:
     if count < 1:
         raise DataError(
             f"{images} training images with {plan.crops_per_image} crops each do not fill a batch "
-            f"of {plan.batch_size}: raise train.crops_per_image or lower train.batch_size"
+            f"of {plan.batch_size}: raise train.{plan.key}crops_per_image or lower train.batch_size"
         )
     return count
 

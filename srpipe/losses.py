@@ -1,7 +1,8 @@
 """The terms of the generator's loss and the discriminator's, as plain functions.
 
-Image tensors are float `(N, C, H, W)` in [0, 1]; every term is a mean, so weights do not depend on
-batch or crop size.
+Image tensors are float `(N, C, H, W)` in [0, 1]; every term is a mean over whole crops, so weights
+do not depend on batch or crop size. Where a crop's margin does not count (`training.steps`) SR is
+HR, and the image term is the smaller for it.
 """
 
 from dataclasses import dataclass

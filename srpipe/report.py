@@ -128,7 +128,9 @@ def results_table() -> str:
 def _results_table() -> str:
     baseline, evaluated = _read(paths.BASELINE_JSON), _read(paths.EVALUATE_JSON)
     rows = {LABELS[name]: baseline[name] for name in BASELINES}
-    rows["trained generator"] = {name: evaluated[name]["mean"] for name in Scores.names()}
+    rows["trained generator" + ", consistent" * evaluated["consistent"]] = {
+        name: evaluated[name]["mean"] for name in Scores.names()
+    }
     notes = [f"\nMean over {evaluated['images']} test images of {evaluated['patients']} patients."]
     for name in BASELINES:
         gain = evaluated[f"over_{name}"]

@@ -35,7 +35,10 @@ def main() -> None:
         for row in console.progress(rows, what="evaluate", total=len(rows), unit="image")
     ]
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))
-    metrics = summary(table, samples=settings.bootstrap_samples, seed=settings.seed)
+    metrics = {
+        "consistent": settings.consistent,
+        **summary(table, samples=settings.bootstrap_samples, seed=settings.seed),
+    }
     curve = perception_distortion(pixel, final, settings, packed, table, device)
     pictures = draw_pictures(
         paths.EVALUATE_PLOTS, table, packed, shown, device, curve, consistent=settings.consistent

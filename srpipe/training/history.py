@@ -156,7 +156,10 @@ def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:
         values = pd.to_numeric(table[name])
         if values.notna().any():
             left.plot(table["epoch"], values, marker="o", label=label)
-    left.set(title="Losses (unweighted terms)", xlabel="epoch", yscale="log")
+    # The image loss "psnr" is a logarithm, and below 0.
+    scale = "log" if pd.to_numeric(table["loss"]).min() > 0 else "symlog"
+    left.set(title="Losses (unweighted terms)", xlabel="epoch")
+    left.set_yscale(scale, **({} if scale == "log" else {"linthresh": 1e-3}))
     left.legend()
     for name, label, line in (
         ("d_real", "D(HR), mean probability of HR", "-"),

@@ -110,17 +110,16 @@ def adversarial_step(
 
     discriminator.network.requires_grad_(True)
     with autocast(device, precision.discriminator):
-        real_logits = discriminator.forward(hr)
-        fake_logits = discriminator.forward(sr.detach())
+        real_logits = _counted(discriminator.forward(hr), crops.counted)
+        fake_logits = _counted(discriminator.forward(sr.detach()), crops.counted)
     judged = discriminator_loss(weights.adversarial_form, real_logits.float(), fake_logits.float())
     judge_norm = _learn(discriminator, judged.total, clip)
 
     discriminator.network.requires_grad_(False)
     with autocast(device, precision.discriminator):
         # Not the distributed form: it would wait for gradients that this pass does not make.
-        losses = generator_loss(
-            sr, hr, weights, discriminator=discriminator.network, content=content
-        )
+        judge = _Judge(discriminator.network, crops.counted)
+        losses = generator_loss(sr, hr, weights, discriminator=judge, content=content)
     norm = _learn(generator, losses.total, clip)
     return {
         **_named(losses),
@@ -140,6 +139,26 @@ def _super_resolved(generator: Learner, crops: Crops, precision: Precision) -> T
         sr: Tensor = generator.forward(crops.lr)
     sr = sr.float()
     return sr if crops.counted is None else torch.where(crops.counted, sr, crops.hr)
+
+
+class _Judge(nn.Module):
+    """A discriminator whose verdicts count only where the crops do."""
+
+    def __init__(self, network: nn.Module, counted: Tensor | None) -> None:
+        super().__init__()
+        self.network = network
+        self.counted = counted
+
+    def forward(self, image: Tensor) -> Tensor:
+        return _counted(self.network(image), self.counted)
+
+
+def _counted(logits: Tensor, counted: Tensor | None) -> Tensor:
+    """Take the verdicts on pixels that count: where SR is HR, there is nothing to tell.
+
+    A verdict on a whole crop is left as it is; what is the same in HR and SR says nothing in it.
+    """
+    return logits if counted is None or logits.ndim != 4 else logits[counted]
 
 
 def _learn(learner: Learner, loss: Tensor, clip: float) -> Tensor:

@@ -56,4 +56,4 @@ def test_it_is_told_as_tables(params: Params) -> None:
     text = full_nih.text(replace(RATES, memory=None), params)
     for words in ("112,120 x 50 ms / 2 cores |", "166.9 GB |", "not measured |"):
         assert words in text
-    assert "16 crops of 96x96 from each of 77,008 images, 6 times" in text
+    assert "16 crops of 96x96 from each of 77,008 images, 5 times, then 16" in text

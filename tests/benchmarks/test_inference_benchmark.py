@@ -61,7 +61,7 @@ def test_the_table_tells_how_many_times_better() -> None:
         ["ours", "12.5 (11.0 to 13.0)", "4.2 (4.0 to 4.5)", "8.0", "125"],
         [PUBLISHED, "1", "1", "1", "1000"],
     ]
-    assert "256x256 to 1024x1024, 2 thread(s)" in lines[-1]
+    assert "256x256 to 1024x1024 on 2 thread(s)" in lines[-1]
 
 
 def test_memory_grows_with_the_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
