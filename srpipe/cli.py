@@ -270,16 +270,15 @@ def _export(options: argparse.Namespace) -> None:
     console.say(f"wrote {options.out}")
 
 
-def commit() -> str:
-    """Return the commit of this code, with "-changed" where its files differ from it.
+def commit(code: Path = Path(__file__).resolve().parent) -> str:
+    """Return the commit of a folder of code, with "-changed" where its files differ from it.
 
-    Of the code alone: `dvc exp run` changes params.yaml, which is recorded by itself.
+    By default of this package alone: `dvc exp run` changes params.yaml, which a checkpoint records.
     """
-    here = Path(__file__).resolve().parent
     try:
         name, changed = (
             subprocess.run(
-                ["git", *what], check=True, capture_output=True, text=True, cwd=here
+                ["git", *what], check=True, capture_output=True, text=True, cwd=code
             ).stdout
             for what in (
                 ("rev-parse", "HEAD"),

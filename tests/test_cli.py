@@ -19,7 +19,7 @@ from PIL import Image
 
 from srpipe import paths
 from srpipe.checkpoint import load_generator, same_weights, save_generator
-from srpipe.cli import main
+from srpipe.cli import commit, main
 from srpipe.images import encode_png, read_file
 from srpipe.inference import super_resolve
 from srpipe.models.generators import SwiftSRGAN
@@ -121,7 +121,8 @@ def test_the_json_has_one_form(weights: Path, images: Path) -> None:
     keys = [
         f"{prefix}{name}" for prefix in ("", "bicubic_", "bicubic_bp_") for name in Scores.names()
     ]
-    assert list(result) == ["mean", "images"]
+    assert list(result) == ["consistent", "mean", "images"]
+    assert result["consistent"] is False
     assert list(result["mean"]) == keys
     assert [list(row) for row in result["images"]] == [["image", *keys]] * 3
     assert [row["image"] for row in result["images"]] == sorted(SIZES)
@@ -432,7 +433,8 @@ def test_a_folder_is_upscaled(
     """
     more = ["--consistent"] if consistent else []
     main(["upscale", "--weights", str(ours), "--images", str(small), "--out", "large", *more])
-    assert capsys.readouterr().out == "3 image(s) in large, 4 times as large each way\n"
+    said = f"3 image(s) in large, 4 times as large each way, by {ours} on cpu\n"
+    assert capsys.readouterr().out == said
     found = upscaled(Path("large"))
     assert list(found) == ["a.png", "b.png", "sub/c.d.png"]
     model = load_generator(ours).model
@@ -493,7 +495,10 @@ def test_inputs_are_not_overwritten(
     Path("link").symlink_to("own")
     before = {path: path.read_bytes() for path in Path("own").rglob("*") if path.is_file()}
     message = refused("upscale", "--weights", weights, "--images", images, "--out", out)
-    assert "a.png is one of the images: give another folder" in message
+    inside = "a.png is one of the images: give another folder"
+    assert (
+        inside if images == "own/a.png" else "results would be images of the next run"
+    ) in message
     after = {path: path.read_bytes() for path in Path("own").rglob("*") if path.is_file()}
     assert after == before
 
@@ -612,7 +617,7 @@ def write_metrics() -> None:
     )
     evaluated |= {"over_bicubic": gains, "over_bicubic_bp": gains}
     Path("metrics/evaluate.json").write_text(
-        json.dumps({"images": 9, "patients": 8, **evaluated}),
+        json.dumps({"consistent": False, "images": 9, "patients": 8, **evaluated}),
     )
 
 
@@ -694,42 +699,62 @@ def test_export_writes_a_released_file(
         "data": "88 radiographs",
         "licence": "CC0-1.0",
         "scores": scores,
-        "commit": "unknown",
+        "commit": commit(),
     }
 
 
 def test_export_needs_no_facts(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What was not given is not recorded; that there is no commit is said."""
+    """What was not given is not recorded."""
     main(["export", "--weights", str(weights), "--out", "mine.safetensors"])
-    shown = capsys.readouterr()
-    assert shown.out == "wrote mine.safetensors\n"
-    assert "the commit is recorded as unknown" in shown.err
+    assert capsys.readouterr().out == "wrote mine.safetensors\n"
     record = load_generator(Path("mine.safetensors")).record
     assert set(record) == {"training", "metrics", "commit", "sha256"}
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not there")
-def test_a_released_file_names_the_commit(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the working tree, and whether a file in git differs from it."""
+def test_the_commit_is_that_of_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whether a file in git differs from it; files beside the code's folder do not count."""
     for name in [each for each in os.environ if each.startswith("GIT_")]:
         monkeypatch.delenv(name)
     who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    code = tmp_path / "project/code"
+    code.mkdir(parents=True)
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", *arguments], check=True, capture_output=True, text=True, cwd=code
+        )
         return done.stdout.strip()
 
-    def recorded() -> str:
-        main(["export", "--weights", str(weights), "--out", "mine.safetensors"])
-        return str(load_generator(Path("mine.safetensors")).record["commit"])
-
-    git("init", "--quiet")
-    Path("code.py").write_text("1\n")
-    git("add", "code.py")
+    git("init", "--quiet", "..")
+    (code / "code.py").write_text("1\n")
+    (code.parent / "params.yaml").write_text("1\n")
+    git("add", "..")
     git(*who, "commit", "--quiet", "-m", "first")
-    assert recorded() == git("rev-parse", "HEAD")
-    Path("code.py").write_text("2\n")
-    assert recorded() == git("rev-parse", "HEAD") + "-changed"
+    (code.parent / "params.yaml").write_text("2\n")
+    assert commit(code) == git("rev-parse", "HEAD")
+    (code / "code.py").write_text("2\n")
+    assert commit(code) == git("rev-parse", "HEAD") + "-changed"
+
+
+def test_no_repository_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit(tmp_path) == "unknown"
+    assert "the commit is recorded as unknown" in capsys.readouterr().err
+
+
+def test_what_a_released_file_recorded_stays(weights: Path) -> None:
+    """Exported again to add its scores, it keeps the commit and the data of the first time."""
+    main(["export", "--weights", str(weights), "--out", "one.safetensors", "--data", "ours"])
+    record = load_generator(Path("one.safetensors")).record
+    assert record["commit"] == commit()
+    Path("scores.json").write_text('{"psnr": 40}')
+    first, second = "one.safetensors", "two.safetensors"
+    main(["export", "--weights", first, "--out", second, "--scores", "scores.json"])
+    assert load_generator(Path(second)).record == {**record, "scores": {"psnr": 40}}
 
 
 @pytest.mark.parametrize("fact", [["--data", "x"], ["--licence", "x"], ["--scores", "scores.json"]])

@@ -253,7 +253,13 @@ def test_the_results_table_is_what_the_metrics_say(
 
     gains = {name: gain(0.5, 3) for name in NAMES} | {"psnr_masked": gain(-0.25, 1)}
     evaluated: dict[str, Any] = {name: {"mean": value} for name, value in values(30).items()}
-    evaluated |= {"images": 4, "patients": 3, "over_bicubic": gains, "over_bicubic_bp": gains}
+    evaluated |= {
+        "consistent": False,
+        "images": 4,
+        "patients": 3,
+        "over_bicubic": gains,
+        "over_bicubic_bp": gains,
+    }
     monkeypatch.chdir(tmp_path)
     Path("metrics").mkdir()
     Path("metrics/baseline.json").write_text(
