@@ -96,6 +96,8 @@ ENVIRONMENT = """
 A fault is one message on stderr, with exit code 1; nothing half-written is left.
 """
 
+CODE = Path(__file__).resolve().parent
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a fault is one message on stderr and exit code 1."""
@@ -270,7 +272,7 @@ def _export(options: argparse.Namespace) -> None:
     console.say(f"wrote {options.out}")
 
 
-def commit(code: Path = Path(__file__).resolve().parent) -> str:
+def commit(code: Path = CODE) -> str:
     """Return the commit of a folder of code, with "-changed" where its files differ from it.
 
     By default of this package alone: `dvc exp run` changes params.yaml, which a checkpoint records.
