@@ -98,9 +98,7 @@ def test_a_page_without_its_markers_is_refused(tmp_path: Path, text: str | None)
     page = tmp_path / "page.md"
     if text is not None:
         page.write_text(text, encoding="utf-8")
-    with pytest.raises(
-        DataError, match=r"page\.md must have the markers .* once, in this order: put them back"
-    ):
+    with pytest.raises(DataError, match=r"page\.md must have the markers .* once, in this order"):
         replace_block(page, "new")
     assert page.exists() == (text is not None)
     assert text is None or page.read_text(encoding="utf-8") == text
