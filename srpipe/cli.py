@@ -44,9 +44,9 @@ and the mean of its channels is taken.
 UPSCALE = """\
 Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-bit grey PNGs.
 
-16-bit images become 8-bit first, as in the pipeline. --consistent moves each
-result, no further than needed, until it downsamples to its input within 8-bit rounding: nothing that
-the input says is lost, and its noise is kept too.
+16-bit images become 8-bit first, as in the pipeline. --consistent moves each result, no further
+than needed, until it downsamples to its input within 8-bit rounding: nothing that the input says is
+lost, and its noise is kept too.
 
 Not for diagnosis: a network can blur or invent detail. See MODEL_CARD.md.
 """
