@@ -1,9 +1,9 @@
 """Training batches: random crops of HR and LR out of the packed arrays.
 
 An LR crop is what the LR of the whole image holds there: no crop has a border of its own in its
-pixels. But the network sees zeros beyond a crop's edges, as it does beyond an image's. What lies at
-the edges of an image (many radiographs have a frame there) it can only learn if it is not taught
-the contrary at every other edge: a margin along the edges that are inside the image does not count.
+pixels. But the network sees zeros beyond a crop's edges, as it does beyond an image's. So that it
+learns what lies at the edges of images (many radiographs have a frame there), crops lie there far
+more often than by an even draw; at all other edges a margin may be left out of the loss.
 """
 
 from collections import deque
