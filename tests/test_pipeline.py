@@ -371,6 +371,7 @@ def test_the_evaluations_metrics(pipeline: PipelineRun) -> None:
     metrics, table = pipeline.json("evaluate.json"), pipeline.csv("metrics/evaluate.csv")
     baseline = pipeline.json("baseline.json")
     assert list(metrics) == [
+        "consistent",
         "images",
         "patients",
         *Scores.names(),

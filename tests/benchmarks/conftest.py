@@ -24,6 +24,7 @@ TINY = Effort(
 LINES = {
     "  batch_size: 16 ": "  batch_size: 2 ",
     "  crop: 96 ": "  crop: 32 ",
+    "adversarial_crop: 96": "adversarial_crop: 32",
     "    features: 64 # hidden": "    features: 4 # hidden",
     "    features: 64 # channels": "    features: 4 # channels",
     "    blocks: 16 ": "    blocks: 1 ",
