@@ -36,13 +36,14 @@ def test_a_released_file_is_small_and_says_what_it_is(path: Path) -> None:
 
 
 def test_the_sister_was_trained_on_from_the_fidelity_generator() -> None:
-    """Same architecture, other weights: so that what lies between the two makes sense."""
+    """Same architecture, other kernels nearby: so that what lies between the two makes sense."""
     fidelity, sister = (load_generator(ROOT / path) for path in FILES[:2])
     assert isinstance(fidelity.model, PlainSR)
     assert fidelity.hyperparameters == sister.hyperparameters
-    pairs = zip(fidelity.model.parameters(), sister.model.parameters(), strict=True)
-    apart = [float((a - b).detach().norm() / a.detach().norm()) for a, b in pairs]
-    assert 0 < max(apart) < 1
+    before, after = fidelity.model.state_dict(), sister.model.state_dict()
+    kernels = [name for name, value in before.items() if value.ndim == 4]
+    apart = [float((after[name] - before[name]).norm() / before[name].norm()) for name in kernels]
+    assert 0 < max(apart) < 0.5
 
 
 def test_swift_srgan_is_the_published_form_for_others_too() -> None:
