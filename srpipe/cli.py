@@ -134,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     upscale.add_argument(
         "--weights",
         type=Path,
-        default=paths.RELEASED_FIDELITY,
+        # Of the repository, wherever the command is given.
+        default=CODE.parent / paths.RELEASED_FIDELITY,
         metavar="FILE",
         help=f"generator (default: {paths.RELEASED_FIDELITY})",
     )

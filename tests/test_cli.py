@@ -473,16 +473,22 @@ def test_sixteen_bit_images_are_upscaled_as_asked(ours: Path) -> None:
     assert upscaled(Path("full"))["dim.png"].max() < 30
 
 
-def test_the_released_generator_is_the_default(ours: Path, small: Path, refused: Refused) -> None:
-    """Where it is not there, the message names its file."""
-    command = ("upscale", "--images", small / "a.png", "--out", "large")
-    assert f"{paths.RELEASED_FIDELITY} does not exist" in refused(*command)
-    base = ["export", "--weights", str(ours), "--out", str(paths.RELEASED_FIDELITY)]
-    main(base)
-    main([str(each) for each in command])
-    lr = read_file(small / "a.png", "minmax")
-    wanted = super_resolve(load_generator(ours).model, lr)
+def test_the_released_generator_is_the_default(small: Path) -> None:
+    """The repository's, wherever the command is given."""
+    main(["upscale", "--images", str(small / "a.png"), "--out", "large"])
+    released = Path(__file__).resolve().parents[1] / paths.RELEASED_FIDELITY
+    wanted = super_resolve(load_generator(released).model, read_file(small / "a.png", "minmax"))
     assert np.array_equal(upscaled(Path("large"))["a.png"], wanted)
+
+
+def test_a_released_generator_that_is_not_there(
+    tmp_path: Path, small: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names its file."""
+    monkeypatch.setattr("srpipe.cli.CODE", tmp_path / "nowhere/srpipe")
+    message = refused("upscale", "--images", small / "a.png", "--out", "large")
+    assert f"{paths.RELEASED_FIDELITY} does not exist" in message
+    assert not Path("large").exists()
 
 
 @pytest.mark.parametrize("images", ["own", "own/a.png"])

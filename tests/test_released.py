@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import spandrel
 import torch
@@ -77,4 +76,4 @@ def test_on_radiographs_the_fidelity_generator_beats_back_projection(
     consistent = score(to_grey(make_consistent(unrounded(model, lr), lr)), against)
     assert consistent.lr_psnr >= 65
     assert consistent.psnr >= ours.psnr - 1e-3
-    assert np.isfinite(consistent.psnr_masked)
+    assert consistent.psnr_masked >= ours.psnr_masked - 0.02
