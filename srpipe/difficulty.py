@@ -6,6 +6,7 @@ proportion to the error of the simplest method is importance sampling (A. Kathar
 Fleuret, ICML 2018, do it by the norm of the gradient).
 """
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,7 @@ class Difficulty:
     def __init__(self, packed: Packed) -> None:
         self._packed = packed
         self._sums: dict[int, npt.NDArray[np.float32]] = {}
+        self._locks: dict[int, threading.Lock] = {}
 
     def choose(self, row: int, corners: Sequence[tuple[int, int]], crop: int, draw: float) -> int:
         """Return the index of one of the places, by chance.
@@ -54,11 +56,11 @@ class Difficulty:
 
     def _of(self, row: int) -> npt.NDArray[np.float32]:
         """Return sums of mean squared errors over all cells above and left, `(h + 1, w + 1)`."""
-        found = self._sums.get(row)
-        if found is None:
-            # Two threads may find the same at once: both find the same numbers.
-            found = self._sums[row] = self._find(row)
-        return found
+        # A lock an image: threads that look at others do not wait.
+        with self._locks.setdefault(row, threading.Lock()):
+            if row not in self._sums:
+                self._sums[row] = self._find(row)
+            return self._sums[row]
 
     def _find(self, row: int) -> npt.NDArray[np.float32]:
         hr = self._packed.hr(row)
