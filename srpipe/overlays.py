@@ -65,7 +65,7 @@ def _write(
 
 
 def _frame(image: FloatArray, rng: np.random.Generator) -> None:
-    """Cover one or two sides with an even grey, some with a line at the edge."""
+    """Cover one or two sides with an even grey: softly, sharply, or with a line at the edge."""
     grey = float(rng.choice((0.0, 0.0, rng.uniform(0, 0.1), 1.0)))
     for axis in (0, 1) if rng.random() < 0.4 else (int(rng.integers(2)),):
         length = image.shape[axis]
@@ -73,6 +73,14 @@ def _frame(image: FloatArray, rng: np.random.Generator) -> None:
         side = np.s_[:edge] if rng.random() < 0.5 else np.s_[edge:]
         line = np.s_[max(edge - 1, 0) : edge + int(rng.integers(1, 3))]
         across = (slice(None),) * axis
+        if rng.random() < 0.4:
+            # A collimator's edge or a scanner's, which is not a pixel's width.
+            width = float(rng.uniform(2, 16))
+            covered = np.clip((edge - np.arange(length)) / width + 0.5, 0, 1).astype(np.float32)
+            covered = covered if side.start is None else 1 - covered
+            shape = (length, 1) if axis == 0 else (1, length)
+            image += covered.reshape(shape) * (np.float32(grey) - image)
+            continue
         image[(*across, side)] = grey
         if rng.random() < 0.3:
             image[(*across, line)] = float(rng.uniform(0, 1))

@@ -132,6 +132,9 @@ class Loss(Section):
     total_variation: Weight
 
 
+Optimization = Literal["adamw", "muon"]
+
+
 class Train(Section):
     seed: Seed
     epochs: Positive
@@ -149,6 +152,7 @@ class Train(Section):
     crop_margin: Annotated[int, Field(ge=0, le=255)]
     learning_rate: Rate
     adversarial_learning_rate: Rate
+    optimizer: Optimization
     schedule: Literal["cosine", "constant"]
     adversarial_schedule: Literal["cosine", "constant"]
     final_rate: Annotated[float, Field(gt=0, le=1)]

@@ -57,6 +57,7 @@ train:
   crop_margin: 2
   learning_rate: 0.0005
   adversarial_learning_rate: 0.0001
+  optimizer: adamw
   schedule: cosine
   adversarial_schedule: constant
   final_rate: 0.05

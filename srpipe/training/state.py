@@ -8,14 +8,15 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
 from srpipe.checkpoint import build_generator
 from srpipe.models.base import SRGenerator
 from srpipe.models.discriminators import build_discriminator
 from srpipe.seeds import seed_torch
-from srpipe.settings import Train
+from srpipe.settings import Optimization, Train
 from srpipe.training.average import Average
+from srpipe.training.optimizers import optimizers_of
 from srpipe.training.precision import compiled
 from srpipe.training.processes import Group
 from srpipe.training.synchronised import synchronise
@@ -38,26 +39,31 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Learner:
-    """A network, its form for the forward pass (distributed, compiled) and its optimizer."""
+    """A network, its form for the forward pass (distributed, compiled) and its optimizers."""
 
     network: nn.Module
     forward: nn.Module
-    optimizer: AdamW
+    optimizers: tuple[Optimizer, ...]
 
     def set_rate(self, rate: float) -> None:
         """Set the learning rate of the next step."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
-        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {
+            "network": self.network.state_dict(),
+            "optimizers": [each.state_dict() for each in self.optimizers],
+        }
 
     def load(self, state: Mapping[str, Any] | None) -> None:
         """Take over a checkpoint's state; None of a finished training, which needs none."""
         if state is not None:
             self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,15 @@ def pixel_stage(settings: Train, scale: int, hardware: Hardware) -> StageState:
     seed_torch(settings.seed)
     generator = _placed(build_generator(settings.generator, scale), hardware)
     return StageState(
-        _learner(generator, settings, settings.learning_rate, PIXEL_BETAS, hardware, compile=True),
+        _learner(
+            generator,
+            settings,
+            settings.optimizer,
+            settings.learning_rate,
+            PIXEL_BETAS,
+            hardware,
+            compile=True,
+        ),
         Average(generator, settings.ema),
     )
 
@@ -126,9 +140,9 @@ def adversarial_stage(
     rate, betas = settings.adversarial_learning_rate, ADVERSARIAL_BETAS
     judge_rate = settings.discriminator.learning_rate
     return StageState(
-        _learner(generator, settings, rate, betas, hardware, compile=True),
+        _learner(generator, settings, "adamw", rate, betas, hardware, compile=True),
         Average(generator, settings.ema),
-        _learner(discriminator, settings, judge_rate, betas, hardware, compile=False),
+        _learner(discriminator, settings, "adamw", judge_rate, betas, hardware, compile=False),
         kept.eval().requires_grad_(False),
     )
 
@@ -151,19 +165,19 @@ def _distributed(network: nn.Module) -> nn.Module:
 def _learner(
     network: nn.Module,
     settings: Train,
+    name: Optimization,
     rate: float,
     betas: tuple[float, float],
     hardware: Hardware,
     *,
     compile: bool,
 ) -> Learner:
-    learnable = [weight for weight in network.parameters() if weight.requires_grad]
-    optimizer = AdamW(
-        learnable, lr=rate, betas=betas, weight_decay=settings.weight_decay, fused=True
+    optimizers = optimizers_of(
+        network, name, lr=rate, betas=betas, weight_decay=settings.weight_decay
     )
     forward = network
     if hardware.group.size > 1:
         forward = _distributed(network)
     return Learner(
-        network, compiled(forward, hardware.compile_mode if compile else None), optimizer
+        network, compiled(forward, hardware.compile_mode if compile else None), optimizers
     )

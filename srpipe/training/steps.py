@@ -163,13 +163,15 @@ def _counted(logits: Tensor, counted: Tensor | None) -> Tensor:
 
 def _learn(learner: Learner, loss: Tensor, clip: float) -> Tensor:
     """Take one step down the loss; return the norm that the gradient had before clipping."""
-    learner.optimizer.zero_grad(set_to_none=True)
+    for optimizer in learner.optimizers:
+        optimizer.zero_grad(set_to_none=True)
     loss.backward()
     parameters = [each for each in learner.network.parameters() if each.grad is not None]
     norm = get_total_norm(_gradients(parameters))
     if clip:
         clip_grads_with_norm_(parameters, clip, norm)
-    learner.optimizer.step()
+    for optimizer in learner.optimizers:
+        optimizer.step()
     return norm.detach()
 
 

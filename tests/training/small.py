@@ -21,6 +21,7 @@ SETTINGS: dict[str, Any] = {
     "crop_margin": 0,
     "learning_rate": 1e-3,
     "adversarial_learning_rate": 1e-4,
+    "optimizer": "adamw",
     "schedule": "cosine",
     "adversarial_schedule": "constant",
     "final_rate": 0.05,

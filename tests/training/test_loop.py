@@ -354,7 +354,7 @@ def test_every_step_learns_at_its_rate(packed: Packed, monkeypatch: pytest.Monke
         real = getattr(loop, name)
 
         def noting(*arguments: Any, real: Step = real, learners: int = learners) -> Found:
-            groups = [each.optimizer.param_groups[0] for each in arguments[:learners]]
+            groups = [each.optimizers[0].param_groups[0] for each in arguments[:learners]]
             used.append(tuple(group["lr"] for group in groups))
             return real(*arguments)
 

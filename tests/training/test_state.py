@@ -153,8 +153,9 @@ def test_optimizers_are_those_of_the_settings() -> None:
         (state.generator, given.adversarial_learning_rate, (0.9, 0.99)),
         (state.discriminator, given.discriminator.learning_rate, (0.9, 0.99)),
     ):
-        (group,) = learner.optimizer.param_groups
-        assert isinstance(learner.optimizer, torch.optim.AdamW)
+        (optimizer,) = learner.optimizers
+        (group,) = optimizer.param_groups
+        assert isinstance(optimizer, torch.optim.AdamW)
         assert (group["lr"], group["weight_decay"], group["betas"]) == (rate, 0.125, betas)
         wanted = {id(each) for each in learner.network.parameters() if each.requires_grad}
         assert {id(each) for each in group["params"]} == wanted

@@ -30,7 +30,7 @@ def loss(**changes: Any) -> Loss:
 def learner(network: nn.Module, rate: float) -> Learner:
     """Return a network that learns, as the training state makes it."""
     learnable = [weight for weight in network.parameters() if weight.requires_grad]
-    return Learner(network, network, AdamW(learnable, lr=rate, weight_decay=0.0, fused=True))
+    return Learner(network, network, (AdamW(learnable, lr=rate, weight_decay=0.0, fused=True),))
 
 
 def generator(rate: float = 1e-3) -> Learner:
@@ -83,7 +83,7 @@ class Applied:
 
     def __init__(self, each: Learner) -> None:
         self.norms: list[float] = []
-        each.optimizer.register_step_pre_hook(
+        each.optimizers[0].register_step_pre_hook(
             lambda *_: self.norms.append(norm_of(gradients_of(each)))
         )
 
@@ -129,7 +129,7 @@ def test_each_half_step_changes_its_own_network_alone(form: str) -> None:
             )
         )
 
-    pair.discriminator.optimizer.register_step_post_hook(look)
+    pair.discriminator.optimizers[0].register_step_post_hook(look)
     pair.step(crops(), loss(adversarial_form=form))
     ((generator_weights, gradients, discriminator_weights, discriminator_gradients),) = between
     assert same(generator_weights, before[0])
