@@ -26,6 +26,9 @@ from srpipe.settings import Generator
 from srpipe.tensorfile import SUFFIX, read_tensors, write_tensors
 
 FORMAT = "srpipe-generator-1"
+# A released file's record may say that its kernels are stored in half the room.
+KERNELS = "kernels"
+HALF = "float16"
 # What torch and pickle raise on files that are no checkpoint, or that would run code.
 _UNREADABLE = (
     OSError,
@@ -138,7 +141,8 @@ def save_released(path: Path, loaded: LoadedGenerator, facts: Mapping[str, Any])
     Args:
         path: the file, ending in ".safetensors".
         loaded: the generator; what its file said of its training is recorded.
-        facts: what else there is to say: data, licence, commit, scores.
+        facts: what else there is to say: data, licence, commit, scores. `kernels: float16` stores
+            what has more than one dimension so, in half the room; it is float32 again when loaded.
 
     Raises:
         OutputError: the file cannot be written.
@@ -151,7 +155,13 @@ def save_released(path: Path, loaded: LoadedGenerator, facts: Mapping[str, Any])
         **loaded.record,
         **facts,
     }
-    write_tensors(path, loaded.model.state_dict(), record)
+    arrays = loaded.model.state_dict()
+    if record.get(KERNELS) == HALF:
+        arrays = {
+            name: value.half() if value.ndim > 1 and value.is_floating_point() else value
+            for name, value in arrays.items()
+        }
+    write_tensors(path, arrays, record)
 
 
 def load_generator(path: Path) -> LoadedGenerator:

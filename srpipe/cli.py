@@ -217,6 +217,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--scores", type=Path, metavar="FILE", help="JSON of an evaluation, for the record"
     )
+    export.add_argument(
+        "--half", action="store_true", help="store kernels in float16: half the size"
+    )
     return parser
 
 
@@ -252,7 +255,7 @@ def _show(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from srpipe.checkpoint import load_generator, save_plain, save_released
+    from srpipe.checkpoint import HALF, KERNELS, load_generator, save_plain, save_released
     from srpipe.tensorfile import SUFFIX
 
     loaded = load_generator(options.weights)
@@ -260,13 +263,16 @@ def _export(options: argparse.Namespace) -> None:
     given = {name: value for name, value in facts.items() if value is not None}
     if options.scores is not None:
         given["scores"] = _read_scores(options.scores)
+    if options.half:
+        given[KERNELS] = HALF
     if options.out.suffix == SUFFIX:
         # What was recorded once stays: a file is exported again to add its scores.
         save_released(options.out, loaded, {"commit": commit(), **loaded.record, **given})
     elif given:
+        named = ["half" if name == KERNELS else name for name in given]
         raise CheckpointError(
             f"--out is {options.out}: only a {SUFFIX} file has a record for "
-            f"{', '.join('--' + name for name in given)}. Name such a file, or leave them out"
+            f"{', '.join(f'--{name}' for name in named)}. Name such a file, or leave them out"
         )
     else:
         save_plain(options.out, loaded)

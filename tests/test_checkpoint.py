@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 
 from srpipe import checkpoint
 from srpipe.checkpoint import (
+    HALF,
+    KERNELS,
     LoadedGenerator,
     interpolate,
     load_generator,
@@ -515,6 +517,26 @@ def test_the_same_release_gives_the_same_bytes(tmp_path: Path) -> None:
     save_released(paths[1], other, dict(reversed(FACTS.items())))
     save_released(paths[2], load_generator(paths[0]), {})
     assert paths[0].read_bytes() == paths[1].read_bytes() == paths[2].read_bytes()
+
+
+def test_kernels_in_float16_take_half_the_room(tmp_path: Path) -> None:
+    """They are float32 again when loaded, as near as float16 is; released again they stay so."""
+    arguments = {"features": 32, "blocks": 4, "bicubic_skip": True}
+    given = loaded(0, "plain_sr", **arguments)
+    files = [tmp_path / f"{name}.safetensors" for name in "abc"]
+    save_released(files[0], given, {})
+    save_released(files[1], given, {KERNELS: HALF})
+    save_released(files[2], load_generator(files[1]), {})
+    assert files[1].stat().st_size < 0.6 * files[0].stat().st_size
+    assert files[2].read_bytes() == files[1].read_bytes()
+    for name, value in load_generator(files[1]).model.state_dict().items():
+        before = given.model.state_dict()[name]
+        assert value.dtype == before.dtype
+        if value.ndim > 1:
+            assert not torch.equal(value, before)
+            assert torch.allclose(value, before, rtol=2**-11, atol=1e-7)
+        else:
+            assert torch.equal(value, before)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
