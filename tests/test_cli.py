@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 from srpipe import paths
 from srpipe.checkpoint import load_generator, same_weights, save_generator
@@ -763,7 +764,28 @@ def test_what_a_released_file_recorded_stays(weights: Path) -> None:
     assert load_generator(Path(second)).record == {**record, "scores": {"psnr": 40}}
 
 
-@pytest.mark.parametrize("fact", [["--data", "x"], ["--licence", "x"], ["--scores", "scores.json"]])
+def test_export_in_half_the_room(ours: Path) -> None:
+    """`--half` is recorded, and stays when the file is exported again without it."""
+    Path("scores.json").write_text("{}")
+    for given, out, more in (
+        (ours, "full.safetensors", ()),
+        (ours, "half.safetensors", ("--half",)),
+        (Path("half.safetensors"), "again.safetensors", ("--scores", "scores.json")),
+    ):
+        main(["export", "--weights", str(given), "--out", out, *more])
+    half, again = (load_generator(Path(f"{name}.safetensors")) for name in ("half", "again"))
+    assert half.record["kernels"] == again.record["kernels"] == "float16"
+    assert same_weights(half, again)
+    assert not same_weights(half, load_generator(Path("full.safetensors")))
+    with safe_open("again.safetensors", "pt") as file:
+        kernel = file.get_tensor("tail.weight")
+    assert kernel.dtype == torch.float16
+
+
+FACTS = [["--data", "x"], ["--licence", "x"], ["--scores", "scores.json"], ["--half"]]
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact[0])
 def test_the_plain_form_has_no_record(weights: Path, refused: Refused, fact: list[str]) -> None:
     """What it could not hold is not left out in silence."""
     Path("scores.json").write_text("{}")
