@@ -59,7 +59,8 @@ EXPORT = """\
 Write a generator in a form that others read, by the suffix of --out:
 
   .safetensors  the arrays, and a JSON record of what they are: architecture, scale, settings of the
-                training, commit, data, scores, SHA-256 (as the files in models/released)
+                training, commit, data, scores, SHA-256 (as the files in models/released);
+                with --half the kernels are float16, and float32 again when loaded
   .pt           the plain Swift-SRGAN form, a bare state dict; for swift_srgan without bicubic_skip
 
 spandrel, and so chaiNNer and ComfyUI, load both of a swift_srgan without bicubic_skip.
@@ -271,7 +272,7 @@ def _export(options: argparse.Namespace) -> None:
     elif given:
         named = ["half" if name == KERNELS else name for name in given]
         raise CheckpointError(
-            f"--out is {options.out}: only a {SUFFIX} file has a record for "
+            f"--out is {options.out}: only a {SUFFIX} file can hold what comes with "
             f"{', '.join(f'--{name}' for name in named)}. Name such a file, or leave them out"
         )
     else:

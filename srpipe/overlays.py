@@ -1,9 +1,9 @@
 """Markers drawn into training crops: letters, arrows and frames as consoles burn them in.
 
 A sample of radiographs shows few texts, in few places; the rules of all such markers - two or three
-grey levels, sharp edges, strokes of even width - are simple and can be drawn as often as one likes.
-Real markers are in the images anyway; these stand beside them. Fonts are those that matplotlib and
-Pillow bring (Pillow's own is close to Helvetica).
+grey levels, strokes of even width, edges that are sharp or, of frames, soft - are simple and can be
+drawn as often as one likes. Real markers are in the images anyway; these stand beside them. Fonts
+are those that matplotlib and Pillow bring (Pillow's own is close to Helvetica).
 """
 
 import numpy as np

@@ -133,6 +133,8 @@ class Loss(Section):
 
 
 Optimization = Literal["adamw", "muon"]
+# Muon is for kernels of at least so many input and output channels.
+MUON_CHANNELS = 16
 
 
 class Train(Section):
@@ -184,6 +186,11 @@ class Train(Section):
             raise ValueError(
                 f"fine_epochs is {self.fine_epochs} of {pixel} pixel epochs: must not be more, "
                 "because they are the last of those"
+            )
+        if self.optimizer == "muon" and self.generator.features < MUON_CHANNELS:
+            raise ValueError(
+                f"generator.features is {self.generator.features}: optimizer: muon needs at least "
+                f"{MUON_CHANNELS}, or no kernel is its own; raise them or take optimizer: adamw"
             )
         for name in ("crop", "adversarial_crop"):
             side = getattr(self, name)

@@ -790,7 +790,7 @@ def test_the_plain_form_has_no_record(weights: Path, refused: Refused, fact: lis
     """What it could not hold is not left out in silence."""
     Path("scores.json").write_text("{}")
     message = refused("export", "--weights", weights, "--out", "plain.pt", *fact)
-    assert "only a .safetensors file has a record for " + fact[0] in message
+    assert "only a .safetensors file can hold what comes with " + fact[0] in message
     assert not Path("plain.pt").exists()
 
 

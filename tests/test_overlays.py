@@ -58,6 +58,32 @@ def test_one_in_four_is_a_frame(crop: Grey) -> None:
     assert frames / 200 == pytest.approx(0.25, abs=0.08)
 
 
+def test_frames_have_sharp_edges_and_soft_ones(crop: Grey) -> None:
+    """Soft ones are a ramp of up to 16 pixels, from the side that is covered to what is not."""
+    sharp, soft = [], []
+    for seed in range(400):
+        image = drawn(crop, seed).astype(int)
+        for lines in (image, image.T):
+            if not (lines == lines[:, :1]).all():
+                continue  # not even along the other axis: a text, or the frame of two sides
+            line = lines[:, 0]
+            steps = np.flatnonzero(np.diff(line))
+            if len(steps) > 3:
+                soft.append((line, steps))
+            elif len(steps):
+                sharp.append((line, steps))
+    assert len(soft) >= 10
+    assert len(sharp) >= 10
+    widths = [int(np.ptp(steps)) + 1 for _, steps in soft]
+    assert all(4 <= width <= 17 for width in widths)
+    assert max(widths) > 9
+    for line, _ in soft:
+        changes = np.diff(line)
+        assert (changes >= 0).all() or (changes <= 0).all()
+    for end in (0, -1):  # both sides are covered, some of them
+        assert any(line[end] != 110 for line, _ in soft)
+
+
 def test_markers_are_bright_or_dark(crop: Grey) -> None:
     """Both white letters and black outlines occur, with sharp edges and with smooth ones."""
     made = [drawn(crop, seed) for seed in SEEDS]

@@ -230,6 +230,7 @@ def test_no_type_is_coerced(tmp_path: Path, key: str, value: Any) -> None:
         ("train.learning_rate", 0),
         ("train.learning_rate", float("nan")),
         ("train.adversarial_learning_rate", 1),
+        ("train.optimizer", "sgd"),
         ("train.schedule", "step"),
         ("train.adversarial_schedule", "linear"),
         ("train.final_rate", 0),
@@ -275,6 +276,10 @@ def test_values_out_of_range_are_refused(tmp_path: Path, key: str, value: Any) -
         ({"train.crop": 40}, "train: crop is 40: must be a multiple of 16"),
         ({"train.adversarial_crop": 40}, "train: adversarial_crop is 40: must be a multiple of 16"),
         ({"train.fine_epochs": 3}, "train: fine_epochs is 3 of 2 pixel epochs: must not be more"),
+        (
+            {"train.optimizer": "muon", "train.generator.features": 15},
+            "train: generator.features is 15: optimizer: muon needs at least 16",
+        ),
         (
             {"train.generator.name": "plain_sr", "train.generator.channels": 3},
             "train.generator: plain_sr needs channels: 1 and bicubic_skip: true",

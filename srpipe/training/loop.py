@@ -385,7 +385,8 @@ def _refuse_nan(values: Mapping[str, float], epoch: int) -> None:
             raise TrainingError(
                 f"the {name} loss is {values[name]} in epoch {epoch}: lower train.learning_rate, "
                 "train.adversarial_learning_rate or train.discriminator.learning_rate, set "
-                "train.gradient_clip: 1.0, or set train.precision: fp32"
+                "train.gradient_clip: 1.0 (which hardly bounds train.optimizer: muon), or set "
+                "train.precision: fp32"
             )
 
 

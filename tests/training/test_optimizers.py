@@ -67,14 +67,14 @@ def test_all_directions_are_learned_alike(layout: torch.memory_format) -> None:
     assert rms == pytest.approx(0.01 * 0.2, rel=0.3)
 
 
-def test_gradients_are_forgotten() -> None:
+@pytest.mark.parametrize("none", [True, False])
+def test_gradients_are_forgotten(none: bool) -> None:
     """Those of the kernels themselves, so that the next step does not see them again."""
     weight = kernel(torch.channels_last)
     optimizer = ConvolutionMuon([weight], lr=0.01, weight_decay=0.0)
-    optimizer.step()
-    optimizer.zero_grad()
+    optimizer.zero_grad(set_to_none=none)
     before = weight.detach().clone()
-    assert weight.grad is None
+    assert (weight.grad is None) == none
     optimizer.step()
     assert torch.equal(weight, before)
 
@@ -106,15 +106,33 @@ def test_each_weight_has_one_optimizer(layout: torch.memory_format) -> None:
 
 
 def test_adamw_alone_has_all_weights() -> None:
-    """Also where the network has no matrix for Muon; what is frozen has none."""
+    """That learn; where Muon would have none, it is not replaced in silence."""
     plain = PlainSR(features=16, blocks=2)
     (adamw,) = optimizers_of(plain, "adamw", lr=1e-3, betas=BETAS, weight_decay=0.0)
     assert isinstance(adamw, AdamW)
     assert weights(plain, adamw) == {name for name, _ in plain.named_parameters()}
     plain.body.requires_grad_(False)
     plain.tail.requires_grad_(False)
-    (adamw,) = optimizers_of(plain, "muon", lr=1e-3, betas=BETAS, weight_decay=0.0)
+    (adamw,) = optimizers_of(plain, "adamw", lr=1e-3, betas=BETAS, weight_decay=0.0)
     assert weights(plain, adamw) == {"head.weight", "head.bias"}
+    with pytest.raises(ValueError, match="muon: no kernel has 16 inputs and 16 outputs"):
+        optimizers_of(plain, "muon", lr=1e-3, betas=BETAS, weight_decay=0.0)
+
+
+def test_a_kernel_that_moves_is_not_left_behind() -> None:
+    """Its matrix would be another's memory, and it would never learn."""
+    plain: nn.Module = PlainSR(features=16, blocks=2)
+    _, muon = optimizers_of(plain, "muon", lr=1e-3, betas=BETAS, weight_decay=0.0)
+    plain.double()
+    with pytest.raises(RuntimeError, match="moved"):
+        muon.step()
+
+
+def test_a_kernel_of_another_layout_is_refused() -> None:
+    """A matrix that shares its memory cannot be made of it."""
+    strided = torch.randn(16, 16, 3, 6)[..., ::2]
+    with pytest.raises(RuntimeError):
+        ConvolutionMuon([strided], lr=1e-3, weight_decay=0.0)
 
 
 def test_a_saved_state_goes_on_bit_for_bit() -> None:

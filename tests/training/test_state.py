@@ -1,5 +1,6 @@
 """A stage starts from its seed alone, and goes on from what a checkpoint holds, bit for bit."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from srpipe.models.discriminator import Discriminator
 from srpipe.models.generators import SRGAN, SwiftSRGAN
 from srpipe.models.unet_discriminator import UNetDiscriminator
 from srpipe.settings import Train
+from srpipe.training.optimizers import ConvolutionMuon
 from srpipe.training.precision import Precision
 from srpipe.training.state import Hardware, StageState, adversarial_stage, pixel_stage
 from srpipe.training.steps import Crops, adversarial_step, pixel_step
-from tests.training.small import settings
+from tests.training.small import SETTINGS, settings
 
+# Muon is for kernels of 16 channels and more.
+WIDE = {**SETTINGS["generator"], "name": "plain_sr", "features": 16}
 FP32 = Precision(generator=False, discriminator=False)
 HERE = Hardware()
 
@@ -163,6 +167,29 @@ def test_optimizers_are_those_of_the_settings() -> None:
         assert group["lr"] == 0.5
 
 
+def test_muon_is_of_the_pixel_stage_alone() -> None:
+    """Both its optimizers take the rate; the adversarial stage is AdamW's."""
+    given = settings(optimizer="muon", generator=WIDE, weight_decay=0.125)
+    pixel, later = pixel_stage(given, 2, HERE), adversarial(given)
+    assert [type(each) for each in pixel.generator.optimizers] == [
+        torch.optim.AdamW,
+        ConvolutionMuon,
+    ]
+    assert later.discriminator is not None
+    for learner in (later.generator, later.discriminator):
+        assert [type(each) for each in learner.optimizers] == [torch.optim.AdamW]
+    for rate in (given.learning_rate, 0.5):
+        pixel.generator.set_rate(rate)
+        groups = [group for each in pixel.generator.optimizers for group in each.param_groups]
+        assert [(each["lr"], each["weight_decay"]) for each in groups] == [(rate, 0.125)] * 2
+    before = copy.deepcopy(pixel.generator.network)
+    train(pixel, given, range(2))  # in the first step the last layer is zero: no other learns
+    for (name, ours), theirs in zip(
+        pixel.generator.network.named_parameters(), before.parameters(), strict=True
+    ):
+        assert torch.equal(ours, theirs) != ours.requires_grad, name
+
+
 def test_the_average_has_the_decay_that_is_set() -> None:
     """In both stages, which each begin it anew."""
     for given in (settings(ema=0.75), settings(ema=0.0)):
@@ -178,12 +205,18 @@ def test_the_average_has_the_decay_that_is_set() -> None:
 
 @pytest.mark.parametrize("stage", ["pixel", "adversarial"])
 @pytest.mark.parametrize("name", ["swift", "unet"])
-def test_a_saved_stage_goes_on_bit_for_bit(tmp_path: Path, stage: str, name: str) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"optimizer": "muon", "generator": WIDE}], ids=["adamw", "muon"]
+)
+def test_a_saved_stage_goes_on_bit_for_bit(
+    tmp_path: Path, stage: str, name: str, changes: dict[str, Any]
+) -> None:
     """Networks, optimizers, average, spectral norms: two steps, a file, two more are four steps.
 
     It is loaded without running code from the file, into a stage that has trained otherwise.
     """
-    given = settings(ema=0.9, discriminator={"name": name, "features": 4, "learning_rate": 1e-3})
+    judge = {"name": name, "features": 4, "learning_rate": 1e-3}
+    given = settings(ema=0.9, discriminator=judge, **changes)
 
     def new() -> StageState:
         return pixel_stage(given, 2, HERE) if stage == "pixel" else adversarial(given, changed=1)
