@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from srpipe.errors import CheckpointError
-from srpipe.files import replacing
+from srpipe.files import replacing, sha256
 from srpipe.models.base import SRGenerator
 from srpipe.models.generators import SRGAN, SwiftSRGAN
-from srpipe.models.plain_sr import PlainSR
+from srpipe.models.plain_sr import PlainSR, deepened
 from srpipe.settings import Generator
 from srpipe.tensorfile import SUFFIX, read_tensors, write_tensors
 
@@ -61,6 +61,45 @@ class LoadedGenerator:
     hyperparameters: dict[str, Any]
     scale: int
     record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights that a training goes on from, and what is recorded of them."""
+
+    weights: dict[str, Tensor]
+    record: dict[str, str]
+
+
+def load_start(settings: Generator, scale: int, path: Path) -> Start:
+    """Load the weights that a training of the generator in the settings shall start from.
+
+    A plain_sr may have fewer hidden layers than that: identities are put among them.
+
+    Raises:
+        CheckpointError: the file cannot be loaded, or is of another generator.
+    """
+    loaded = load_generator(path)
+    wanted = {"architecture": settings.name, **hyperparameters(settings, scale)}
+    found = {"architecture": loaded.architecture, **loaded.hyperparameters}
+    free = {"blocks"} if settings.name == "plain_sr" else set()
+    differences = [
+        f"{name} is {found.get(name)} there and {value} here"
+        for name, value in wanted.items()
+        if name not in free and found.get(name) != value
+    ]
+    try:
+        if differences:
+            raise ValueError("; ".join(differences))
+        weights = loaded.model.state_dict()
+        if free:
+            weights = deepened(weights, settings.blocks)
+    except ValueError as error:
+        raise CheckpointError(
+            f"train.start: {path} cannot be trained on with these settings: {error}. Change "
+            "train.generator, or start from other weights, or from none (null)"
+        ) from error
+    return Start(weights, {"file": path.name, "sha256": sha256(path)})
 
 
 def build_generator(settings: Generator, scale: int) -> SRGenerator:

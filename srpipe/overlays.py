@@ -73,7 +73,7 @@ def _frame(image: FloatArray, rng: np.random.Generator) -> None:
         side = np.s_[:edge] if rng.random() < 0.5 else np.s_[edge:]
         line = np.s_[max(edge - 1, 0) : edge + int(rng.integers(1, 3))]
         across = (slice(None),) * axis
-        if rng.random() < 0.4:
+        if rng.random() < 0.2:
             # A collimator's edge or a scanner's, which is not a pixel's width.
             width = float(rng.uniform(2, 16))
             covered = np.clip((edge - np.arange(length)) / width + 0.5, 0, 1).astype(np.float32)

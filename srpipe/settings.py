@@ -139,6 +139,7 @@ MUON_CHANNELS = 16
 
 class Train(Section):
     seed: Seed
+    start: str | None
     epochs: Positive
     adversarial_epochs: Count
     fine_epochs: Count

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from srpipe import console, environment, paths, tracking
-from srpipe.checkpoint import hyperparameters, save_generator
+from srpipe.checkpoint import hyperparameters, load_start, save_generator
 from srpipe.files import rounded, write_csv, write_json
 from srpipe.models.content import load_content
 from srpipe.packed import open_packed
@@ -74,7 +74,10 @@ def _task(settings: Train) -> Task:
     )
     content = load_content(settings.content) if settings.uses_content else None
     train_rows = packed.rows(subset(split, "train")["image"])
-    return Task(packed, train_rows, packed.rows(validation), settings, content)
+    start = None
+    if settings.start is not None:
+        start = load_start(settings.generator, packed.scale, paths.from_user(settings.start))
+    return Task(packed, train_rows, packed.rows(validation), settings, content, start)
 
 
 def _identity(task: Task) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def _identity(task: Task) -> dict[str, Any]:
         "train": task.train_rows,
         "validation": task.validation_rows,
         "content": asdict(task.content.record) if task.content else None,
+        "start": task.start.record if task.start else None,
         "code": resume.code_digest(),
     }
 
@@ -118,6 +122,7 @@ def _write(task: Task, result: TrainingResult, hardware: dict[str, str], run: tr
             training={
                 "settings": settings.model_dump(),
                 "content": asdict(task.content.record) if task.content else None,
+                "start": task.start.record if task.start else None,
                 "images": len(task.train_rows),
                 "epochs": record.epoch,
                 "hardware": hardware,

@@ -42,6 +42,7 @@ baseline:
   back_projections: 3
 train:
   seed: 0
+  start: null
   epochs: 3
   adversarial_epochs: 1
   fine_epochs: 0

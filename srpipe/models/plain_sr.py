@@ -8,6 +8,7 @@ blocks would add, an identity in the kernel's centre does at no cost (RepVGG, X.
 2021): each hidden convolution starts as one.
 """
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -18,6 +19,35 @@ from srpipe.models.base import SKIP_GAIN, SRGenerator, local_detail, upscale_bic
 
 # Of the hidden layers' first weights: so large a part of He's, beside the identity.
 NOISE = 0.1
+
+
+def deepened(weights: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
+    """Return the weights of a network of more hidden layers that makes the same images.
+
+    The new ones are identities, spread evenly among the former (T. Chen et al., "Net2Net", ICLR
+    2016): behind a ReLU nothing is negative, and the next one leaves it as it is.
+
+    Args:
+        weights: state dict of a PlainSR.
+        blocks: hidden layers of the new one, at least as many.
+
+    Raises:
+        ValueError: `blocks` is smaller.
+    """
+    former = sum(name.startswith("body.") and name.endswith(".weight") for name in weights)
+    if blocks < former:
+        raise ValueError(f"it has {former} hidden layers, more than {blocks}")
+    result = {name: value for name, value in weights.items() if not name.startswith("body.")}
+    places = {old * blocks // former: old for old in range(former)}
+    for new in range(blocks):
+        for part in ("weight", "bias"):
+            like = weights[f"body.{places.get(new, 0)}.{part}"]
+            if new not in places:
+                like = torch.zeros_like(like)
+                if part == "weight":
+                    like[:, :, 1, 1] = torch.eye(len(like))
+            result[f"body.{new}.{part}"] = like
+    return result
 
 
 class PlainSR(SRGenerator):

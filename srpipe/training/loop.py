@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from srpipe import console
+from srpipe.checkpoint import Start
 from srpipe.crops import CropPlan, batches_per_epoch, check_sizes, epoch_batches, plan_of
 from srpipe.difficulty import Difficulty
 from srpipe.errors import SettingsError, TrainingError
@@ -45,6 +46,7 @@ class Task:
     validation_rows: Sequence[int]
     settings: Train
     content: ContentFeatures | None
+    start: Start | None = None
 
     @cached_property
     def difficulty(self) -> Difficulty:
@@ -200,7 +202,8 @@ def _begin(
     task: Task, hardware: Hardware, saved: Mapping[str, Any] | None
 ) -> tuple[StageState, Progress]:
     """Return the state to train on from: a new one, or the saved one."""
-    state = pixel_stage(task.settings, task.packed.scale, hardware)
+    start = task.start.weights if task.start else None
+    state = pixel_stage(task.settings, task.packed.scale, hardware, start)
     if saved is None:
         return state, Progress()
     if saved["stage"]["pixel"] is not None:

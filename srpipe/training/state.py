@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
@@ -105,10 +105,14 @@ class StageState:
             self.pixel.load_state_dict(state["pixel"])
 
 
-def pixel_stage(settings: Train, scale: int, hardware: Hardware) -> StageState:
-    """Return a new generator, ready for its first step; the same weights for the same seed."""
+def pixel_stage(
+    settings: Train, scale: int, hardware: Hardware, start: Mapping[str, Tensor] | None = None
+) -> StageState:
+    """Return a generator ready for its first step: with given weights, or new ones of the seed."""
     seed_torch(settings.seed)
     generator = _placed(build_generator(settings.generator, scale), hardware)
+    if start is not None:
+        generator.load_state_dict(start)
     return StageState(
         _learner(
             generator,

@@ -6,6 +6,7 @@ from srpipe.settings import Train
 
 SETTINGS: dict[str, Any] = {
     "seed": 0,
+    "start": None,
     "epochs": 3,
     "adversarial_epochs": 1,
     "fine_epochs": 0,
