@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from srpipe.models.base import SRGenerator, local_detail, upscale_bicubic
-from srpipe.models.plain_sr import NOISE, PlainSR
+from srpipe.models.plain_sr import NOISE, PlainSR, deepened
 from srpipe.resample import bicubic, to_grey
 
 SCALES = pytest.mark.parametrize("scale", [2, 4, 8])
@@ -184,3 +184,36 @@ def test_wrong_hyperparameters_are_refused(given: dict[str, Any], told: str) -> 
     """There is one form: grey, with the skip, at 2x, 4x or 8x."""
     with pytest.raises(ValueError, match=told):
         tiny(**given)
+
+
+@pytest.mark.parametrize(("former", "blocks"), [(2, 2), (2, 3), (2, 7), (8, 12), (1, 2)])
+def test_a_deepened_network_makes_the_same_image(former: int, blocks: int) -> None:
+    """To the bit: former layers keep their order and their weights, new ones are identities."""
+    small, large = tiny(blocks=former), tiny(blocks=blocks)
+    randomise(small)
+    large.load_state_dict(deepened(small.state_dict(), blocks))
+    with torch.no_grad():
+        assert torch.equal(large.eval()(picture()), small.eval()(picture()))
+    assert not torch.equal(small(picture()), upscale_bicubic(picture(), 4))
+
+    identity = torch.zeros(8, 8, 3, 3)
+    identity[:, :, 1, 1] = torch.eye(8)
+    kernels = [module.weight for module in large.body]
+    kept = [kernel for kernel in kernels if not torch.equal(kernel, identity)]
+    assert len(kept) == former
+    for ours, theirs in zip(kept, small.body, strict=True):
+        assert torch.equal(ours, theirs.weight)
+
+
+def test_new_layers_are_spread_evenly() -> None:
+    """No two of four among eight are neighbours."""
+    small = tiny(blocks=8)
+    randomise(small)
+    weights = deepened(small.state_dict(), 12)
+    new = [index for index in range(12) if not weights[f"body.{index}.bias"].any()]
+    assert new == [2, 5, 8, 11]
+
+
+def test_layers_are_not_taken_away() -> None:
+    with pytest.raises(ValueError, match="it has 3 hidden layers, more than 2"):
+        deepened(tiny(blocks=3).state_dict(), 2)

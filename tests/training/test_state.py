@@ -167,6 +167,22 @@ def test_optimizers_are_those_of_the_settings() -> None:
         assert group["lr"] == 0.5
 
 
+@pytest.mark.parametrize(
+    "changes", [{}, {"optimizer": "muon", "generator": WIDE}], ids=["adamw", "muon"]
+)
+def test_a_stage_starts_from_the_weights_it_is_given(changes: dict[str, Any]) -> None:
+    """The average, too; and what learns is those weights."""
+    given = settings(ema=0.9, **changes)
+    former = pixel_stage(given, 2, HERE)
+    train(former, given, range(3))
+    start = copy.deepcopy(former.generator.network.state_dict())
+    state = pixel_stage(given, 2, HERE, start)
+    for network in (state.generator.network, state.average.network):
+        assert equal(network, former.generator.network)
+    train(state, given, range(1))
+    assert not equal(state.generator.network, former.generator.network)
+
+
 def test_muon_is_of_the_pixel_stage_alone() -> None:
     """Both its optimizers take the rate; the adversarial stage is AdamW's."""
     given = settings(optimizer="muon", generator=WIDE, weight_decay=0.125)
