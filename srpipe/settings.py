@@ -188,6 +188,12 @@ class Train(Section):
                 f"fine_epochs is {self.fine_epochs} of {pixel} pixel epochs: must not be more, "
                 "because they are the last of those"
             )
+        made = [paths.from_user(str(path)).resolve() for path in (paths.GENERATOR, paths.PIXEL)]
+        if self.start is not None and paths.from_user(self.start).resolve() in made:
+            raise ValueError(
+                f"start is {self.start}, which this training writes anew: copy it to another place "
+                "and give that"
+            )
         if self.optimizer == "muon" and self.generator.features < MUON_CHANNELS:
             raise ValueError(
                 f"generator.features is {self.generator.features}: optimizer: muon needs at least "

@@ -18,7 +18,9 @@ import pytest
 import torch
 import yaml
 
+from srpipe import paths
 from srpipe.checkpoint import load_generator
+from srpipe.files import sha256
 from srpipe.images import encode_png
 from srpipe.scoring.metrics import Scores
 from tests.conftest import MakeImage
@@ -420,6 +422,26 @@ def test_the_same_training_gives_the_same_bytes(pipeline: PipelineRun, tmp_path:
     for name in pipeline.written["train"]:
         assert (tmp_path / name).read_bytes() == (pipeline.folder / name).read_bytes(), name
     assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_training_goes_on_from_the_weights_it_is_given(
+    pipeline: PipelineRun, tmp_path: Path
+) -> None:
+    """At a rate of nearly nothing it ends with them; what it started from is recorded."""
+    shutil.copytree(pipeline.folder / "data", tmp_path / "data")
+    shutil.copy(pipeline.folder / "models" / "generator.pt", tmp_path / "start.pt")
+    params = yaml.safe_load((pipeline.folder / "params.yaml").read_text(encoding="utf-8"))
+    params["train"].update(start="start.pt", epochs=1, adversarial_epochs=0, learning_rate=1e-12)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    environment = clean_environment(PYTHONPATH=str(ROOT), SRPIPE_MLFLOW="off")
+    run([sys.executable, "-m", "stages.train"], tmp_path, environment)
+    start, made = (load_generator(tmp_path / name) for name in ("start.pt", paths.GENERATOR))
+    for ours, theirs in zip(made.model.parameters(), start.model.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-7)
+    assert made.record["training"]["start"] == {
+        "file": "start.pt",
+        "sha256": sha256(tmp_path / "start.pt"),
+    }
 
 
 @uses_mlflow

@@ -278,6 +278,10 @@ def test_values_out_of_range_are_refused(tmp_path: Path, key: str, value: Any) -
         ({"train.adversarial_crop": 40}, "train: adversarial_crop is 40: must be a multiple of 16"),
         ({"train.fine_epochs": 3}, "train: fine_epochs is 3 of 2 pixel epochs: must not be more"),
         (
+            {"train.start": "models/../models/generator.pt"},
+            "train: start is models/../models/generator.pt, which this training writes anew",
+        ),
+        (
             {"train.optimizer": "muon", "train.generator.features": 15},
             "train: generator.features is 15: optimizer: muon needs at least 16",
         ),

@@ -208,6 +208,28 @@ def test_images_smaller_than_a_crop(workspace: Path, refused: Refused) -> None:
     assert "train.crop" in refused("train")
 
 
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("none.safetensors", "none.safetensors does not exist"),
+        ("own/a_1.png", "a_1.png is no checkpoint"),
+        ("other.pt", "features is 4 there and 8 here"),
+    ],
+)
+def test_a_start_that_cannot_be_trained_on(
+    workspace: Path, refused: Refused, file: str, told: str
+) -> None:
+    """No file, no weights, weights of another generator."""
+    shutil.copy("models/generator.pt", "other.pt")
+
+    def spoil(params: dict[str, Any]) -> None:
+        params["train"]["start"] = file
+        params["train"]["generator"]["features"] = 8
+
+    change_params(spoil)
+    assert told in refused("train")
+
+
 # ------------------------------------------------------------------ settings
 
 
