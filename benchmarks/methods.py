@@ -18,6 +18,7 @@ BACK_PROJECTED = "bicubic + 3 back-projections"
 PUBLISHED = "Swift-SRGAN, published"
 PUBLISHED_PROJECTED = f"{PUBLISHED}, + 1 back-projection"
 SWIFT_SRGAN = "Swift-SRGAN, ours"
+SMALL = "plain_sr, small"
 FIDELITY = "plain_sr"
 ADVERSARIAL = "plain_sr, adversarial"
 CONSISTENT = ", consistent"
@@ -45,6 +46,7 @@ def released(published: Path | None) -> Weights:
     """Return the released generators, and the published one where its file is given."""
     ours = {
         SWIFT_SRGAN: paths.RELEASED_SWIFT_SRGAN,
+        SMALL: paths.RELEASED_SMALL,
         FIDELITY: paths.RELEASED_FIDELITY,
         ADVERSARIAL: paths.RELEASED_ADVERSARIAL,
     }

@@ -21,6 +21,7 @@ GENERATOR = Path("models/generator.pt")
 # What comes with the repository.
 RELEASED = Path("models/released")
 RELEASED_FIDELITY = RELEASED / "plain_sr_x4.safetensors"
+RELEASED_SMALL = RELEASED / "plain_sr_small_x4.safetensors"
 RELEASED_ADVERSARIAL = RELEASED / "plain_sr_x4_adversarial.safetensors"
 RELEASED_SWIFT_SRGAN = RELEASED / "swift_srgan_x4.safetensors"
 

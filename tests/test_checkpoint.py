@@ -615,10 +615,14 @@ def test_kernels_in_float16_take_half_the_room(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("scale", [2, 4])
-def test_spandrel_loads_a_released_swift_srgan(tmp_path: Path, channels: int, scale: int) -> None:
+@pytest.mark.parametrize("half", [{}, {KERNELS: HALF}], ids=["float32", "float16"])
+def test_spandrel_loads_a_released_swift_srgan(
+    tmp_path: Path, channels: int, scale: int, half: dict[str, str]
+) -> None:
     """And makes the same images of it."""
     given = loaded(0, channels=channels, scale=scale)
-    save_released(tmp_path / "g.safetensors", given, FACTS)
+    save_released(tmp_path / "g.safetensors", given, FACTS | half)
+    given = load_generator(tmp_path / "g.safetensors")
     theirs = spandrel.ModelLoader().load_from_file(tmp_path / "g.safetensors")
     assert isinstance(theirs, spandrel.ImageModelDescriptor)
     assert theirs.architecture.id == "SwiftSRGAN"

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from srpipe import paths
+from srpipe.checkpoint import load_start
 from srpipe.settings import Params
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +31,7 @@ def changed(recipe: Path) -> Params:
 
 def test_there_is_a_recipe_for_each_released_architecture() -> None:
     """A stranger can make what `models/released` holds."""
-    assert {path.stem for path in RECIPES} >= {"plain_sr", "swift_srgan"}
+    assert {path.stem for path in RECIPES} >= {"plain_sr", "plain_sr_small", "swift_srgan"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -43,3 +44,19 @@ def test_swift_srgan_is_faithful() -> None:
     """The Swift-SRGAN that we release has the published form: no skip, 64 features, 16 blocks."""
     generator = changed(ROOT / "recipes/swift_srgan.txt").train.generator
     assert (generator.bicubic_skip, generator.features, generator.blocks) == (False, 64, 16)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_what_a_recipe_starts_from_is_there_and_fits(recipe: Path) -> None:
+    """A clone can run it."""
+    params = changed(recipe)
+    if params.train.start is None:
+        return
+    start = load_start(params.train.generator, params.downsample.scale, ROOT / params.train.start)
+    assert start.record["file"] == Path(params.train.start).name
+
+
+def test_our_generator_starts_from_the_small_one() -> None:
+    """Which another recipe makes."""
+    assert changed(ROOT / "recipes/plain_sr.txt").train.start == str(paths.RELEASED_SMALL)
+    assert changed(ROOT / "recipes/plain_sr_small.txt").train.start is None

@@ -9,6 +9,7 @@ import torch
 from srpipe import paths
 from srpipe.checkpoint import load_generator
 from srpipe.consistency import make_consistent
+from srpipe.files import sha256
 from srpipe.images import read_file
 from srpipe.inference import super_resolve, unrounded
 from srpipe.models.plain_sr import PlainSR
@@ -18,7 +19,12 @@ from srpipe.scoring.metrics import reference, score
 from srpipe.sources.folder import list_files
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = (paths.RELEASED_FIDELITY, paths.RELEASED_ADVERSARIAL, paths.RELEASED_SWIFT_SRGAN)
+FILES = (
+    paths.RELEASED_FIDELITY,
+    paths.RELEASED_ADVERSARIAL,
+    paths.RELEASED_SMALL,
+    paths.RELEASED_SWIFT_SRGAN,
+)
 FACTS = ("data", "licence", "commit", "scores", "training", "metrics")
 
 
@@ -45,6 +51,18 @@ def test_the_sister_was_trained_on_from_the_fidelity_generator() -> None:
     assert 0 < max(apart) < 0.5
 
 
+def test_the_fidelity_generator_was_trained_on_from_the_small_one() -> None:
+    """It is deeper, and its record names the file that it started from."""
+    fidelity, small = (
+        load_generator(ROOT / path) for path in (paths.RELEASED_FIDELITY, paths.RELEASED_SMALL)
+    )
+    assert fidelity.hyperparameters["blocks"] > small.hyperparameters["blocks"]
+    assert fidelity.record["training"]["start"] == {
+        "file": paths.RELEASED_SMALL.name,
+        "sha256": sha256(ROOT / paths.RELEASED_SMALL),
+    }
+
+
 def test_swift_srgan_is_the_published_form_for_others_too() -> None:
     """No skip, 64 features, 16 blocks; spandrel loads the file and makes the same image."""
     loaded = load_generator(ROOT / paths.RELEASED_SWIFT_SRGAN)
@@ -57,9 +75,10 @@ def test_swift_srgan_is_the_published_form_for_others_too() -> None:
         assert (loaded.model(lr) - theirs.eval()(lr)).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("file", [paths.RELEASED_FIDELITY, paths.RELEASED_SMALL], ids=str)
 @pytest.mark.parametrize("number", range(2))
-def test_on_radiographs_the_fidelity_generator_beats_back_projection(
-    nih_sample: Path, number: int
+def test_on_radiographs_the_fidelity_generators_beat_back_projection(
+    nih_sample: Path, number: int, file: Path
 ) -> None:
     """Whole and masked, and its consistent image agrees with LR within 8-bit rounding."""
     names = (nih_sample / "test_list.txt").read_text().split()
@@ -68,7 +87,7 @@ def test_on_radiographs_the_fidelity_generator_beats_back_projection(
     )
     hr, lr = to_pair(read_file(path, "minmax"), 4, path.name)
     against = reference(hr, lr)
-    model = load_generator(ROOT / paths.RELEASED_FIDELITY).model
+    model = load_generator(ROOT / file).model
     ours = score(super_resolve(model, lr), against)
     baseline = score(back_project(lr, 4, 3), against)
     assert ours.psnr > baseline.psnr

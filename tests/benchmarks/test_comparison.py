@@ -18,6 +18,7 @@ from benchmarks.methods import (
     FIDELITY,
     PUBLISHED,
     PUBLISHED_PROJECTED,
+    SMALL,
     SWIFT_SRGAN,
     Weights,
     all_images,
@@ -124,7 +125,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_the_released_generators_are_compared() -> None:
     """Each as it is and made consistent; the published one too, where its file is given."""
-    ours = (SWIFT_SRGAN, FIDELITY, ADVERSARIAL)
+    ours = (SWIFT_SRGAN, SMALL, FIDELITY, ADVERSARIAL)
     both = [name + end for name in ours for end in ("", CONSISTENT)]
     assert released(None).names == [BICUBIC, BACK_PROJECTED, *both]
     assert released(None).files[FIDELITY] == paths.RELEASED_FIDELITY
