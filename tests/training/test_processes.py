@@ -421,6 +421,27 @@ def test_two_processes_train_what_one_does(tmp_path: Path, packed_folder: Path) 
             assert difference < bound, (name, epoch, column)
 
 
+def train_with_muon(group: Group, folder: Path) -> dict[str, Any]:
+    """Train for fidelity with Muon; return history and weights."""
+    wide = {**SETTINGS["generator"], "name": "plain_sr", "features": 16}
+    given = settings(epochs=2, adversarial_epochs=0, optimizer="muon", generator=wide)
+    result = train_tiny(group, folder, given)
+    history = [vars(record) for record in result.history]
+    return {"history": history, "state": result.generator.state_dict()}
+
+
+def test_two_processes_stay_together_with_muon(tmp_path: Path, packed_folder: Path) -> None:
+    """They hold the same bits; to one process they are as near as Muon's bfloat16 lets them."""
+    ours, theirs = in_two(train_with_muon, tmp_path, packed_folder)
+    alone = train_with_muon(Group(), packed_folder)
+    assert ours["history"] == theirs["history"]
+    for key, value in ours["state"].items():
+        assert torch.equal(value, theirs["state"][key]), key
+        assert torch.allclose(value, alone["state"][key], atol=2e-3), key
+    found = differences(ours["history"], alone["history"])
+    assert max(found.values(), default=0.0) < 1e-2, found
+
+
 def spoil(group: Group, folder: Path) -> str:
     """Train, with a loss that is no number in the second process alone; return what is told."""
     processes.GRACE, loop.REPORT_EVERY = 0.0, 1
