@@ -100,12 +100,14 @@ class Run:
 
         with _reported("the model"):
             import numpy as np
+            import torch
             from mlflow.models import ModelSignature
             from mlflow.types import Schema, TensorSpec
 
             image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
             mlflow.pytorch.log_model(
-                model.cpu(),
+                # In another layout torch warns that its archive may not suit a GPU.
+                model.cpu().to(memory_format=torch.contiguous_format),
                 name="generator",
                 signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
                 # A traced graph runs without this project and loads without running code.

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import torch
 
 from srpipe import tracking
 from srpipe.errors import SettingsError, TrackingError, TrainingError
+from srpipe.models.base import SRGenerator
 from srpipe.models.generators import SwiftSRGAN
+from srpipe.models.plain_sr import PlainSR
 
 pytestmark = [
     # MLflow's tables, made when its store is first opened, use what SQLAlchemy 2.1 deprecates.
@@ -442,12 +444,22 @@ def test_weights_without_a_run_get_one_and_it_is_said(
 # ------------------------------------------------------------------ the model
 
 
-def test_the_logged_model_takes_any_image_size(clone: Path) -> None:
+MODELS: dict[str, Callable[[], SRGenerator]] = {
+    "swift_srgan": lambda: SwiftSRGAN(
+        channels=3, features=4, blocks=1, scale=2, bicubic_skip=False
+    ),
+    "plain_sr": lambda: PlainSR(features=4, blocks=1, scale=2),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_logged_model_takes_any_image_size(clone: Path, kind: str) -> None:
     """It is loaded by MLflow alone, and the run is marked by the weights' digest."""
     import mlflow
 
     torch.manual_seed(0)
-    model = SwiftSRGAN(channels=3, features=4, blocks=1, scale=2, bicubic_skip=False).eval()
+    # Trained in this layout, on whatever device.
+    model = MODELS[kind]().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     weights = save(clone / "generator.pt", b"weights")
     with training_run() as run:
         run.generator(model, weights)
@@ -455,11 +467,11 @@ def test_the_logged_model_takes_any_image_size(clone: Path) -> None:
     assert found.data.tags[tracking.WEIGHTS_TAG] == hashlib.sha256(b"weights").hexdigest()
     loaded = mlflow.pytorch.load_model(f"runs:/{run.run_id}/generator")
     for height, width in ((8, 8), (12, 20)):
-        lr = torch.rand(2, 3, height, width)
+        lr = torch.rand(2, model.channels, height, width)
         with torch.no_grad():
-            assert torch.equal(loaded(lr), model(lr))
+            assert torch.allclose(loaded(lr), model(lr), atol=1e-6)
     signature = mlflow.models.get_model_info(f"runs:/{run.run_id}/generator").signature
-    assert signature.inputs.inputs[0].shape == (-1, 3, -1, -1)
+    assert signature.inputs.inputs[0].shape == (-1, model.channels, -1, -1)
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
