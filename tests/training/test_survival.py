@@ -64,7 +64,9 @@ def test_the_stage_says_what_decides_its_result(left_alone: Path) -> None:
     identity = json.loads(path.read_text(encoding="utf-8"))
     params = yaml.safe_load((left_alone / "params.yaml").read_text(encoding="utf-8"))
     packed = open_packed(left_alone / "data/packed")
-    assert set(identity) == {"settings", "data", "train", "validation", "content", "code"}
+    keys = {"settings", "data", "train", "validation", "content", "start", "code"}
+    assert set(identity) == keys
+    assert identity["start"] is None
     assert identity["settings"] == params["train"]
     assert identity["data"] == list(packed.digests)
     assert identity["train"] == packed.rows(f"{index}.png" for index in range(4))
