@@ -20,6 +20,7 @@ from torch import Tensor
 
 from srpipe.difficulty import Difficulty
 from srpipe.errors import DataError, SettingsError
+from srpipe.jitter import jitter
 from srpipe.overlays import with_overlay
 from srpipe.packed import Packed
 from srpipe.resample import BICUBIC, GreyImage
@@ -52,8 +53,9 @@ class CropPlan:
     pixel, with an LR crop made for it, so that a letter meets the LR grid in every way; else at
     multiples of the scale. `turns`: so large a share is shown in any of the eight symmetries of the
     square, the rest upright. `markers`: into so large a share letters or a frame are drawn
-    (`overlays`). `margin`: so many LR pixels do not count at edges that are not the image's. `key`:
-    what stands before "crop" in the names of the settings.
+    (`overlays`). `jitter`: so large a share is stretched and given another gamma (`jitter`).
+    `margin`: so many LR pixels do not count at edges that are not the image's. `key`: what stands
+    before "crop" in the names of the settings.
     """
 
     crop: int
@@ -64,6 +66,7 @@ class CropPlan:
     shifts: bool = False
     turns: float = 1.0
     markers: float = 0.0
+    jitter: float = 0.0
     margin: int = 0
     key: str = ""
 
@@ -79,6 +82,7 @@ def plan_of(settings: Train, *, adversarial: bool = False) -> CropPlan:
         shifts=settings.crop_shifts,
         turns=settings.crop_turns,
         markers=settings.crop_markers,
+        jitter=settings.crop_jitter,
         margin=settings.crop_margin,
         key="adversarial_" if adversarial else "",
     )
@@ -188,7 +192,7 @@ def draws_per_crop(plan: CropPlan) -> int:
     Two for its symmetry, one to choose among the candidates, two for markers, and two for the place
     of each candidate.
     """
-    return 5 + 2 * plan.candidates
+    return 5 + 2 * plan.candidates + (2 if plan.jitter else 0)
 
 
 def read_crops(
@@ -219,6 +223,8 @@ def read_crops(
     # Plain numbers: NumPy's own are slow to reckon with one by one.
     for index, (row, draw) in enumerate(zip(rows.tolist(), draws.tolist(), strict=True)):
         turn, flip, choice, marked, which, *places = draw
+        jittered = places.pop() < plan.jitter if plan.jitter else False
+        how = places.pop() if plan.jitter else 0.0
         hr_image = packed.hr(row)
         height, width = hr_image.shape
         step = 1 if plan.shifts else scale
@@ -232,8 +238,11 @@ def read_crops(
         symmetry = (0, False)
         if turn < plan.turns:
             symmetry = int(turn / plan.turns * 4), flip < 0.5
-        if marked < plan.markers or plan.shifts:
-            seed = int(which * 2**53) if marked < plan.markers else None
+        seed = int(which * 2**53) if marked < plan.markers else None
+        if jittered:
+            around, top, left = jitter(hr_image, y, x, crop, 2 * scale, int(how * 2**53))
+            small, large = _made(around, top, left, crop, scale, seed)
+        elif seed is not None or plan.shifts:
             small, large = _made(hr_image, y, x, crop, scale, seed)
         else:
             large = hr_image[y : y + crop, x : x + crop]

@@ -1,13 +1,20 @@
-"""Markers drawn into training crops: letters, arrows and frames as consoles burn them in.
+"""Markers drawn into training crops: letters, badges and frames as consoles burn them in.
 
 A sample of radiographs shows few texts, in few places; the rules of all such markers - two or three
 grey levels, strokes of even width, edges that are sharp or, of frames, soft - are simple and can be
-drawn as often as one likes. Real markers are in the images anyway; these stand beside them. Fonts
-are those that matplotlib and Pillow bring (Pillow's own is close to Helvetica).
+drawn as often as one likes. Real markers are in the images anyway; these stand beside them.
+
+They are burned in at a detector's size and aspect and come to 1024x1024 with the image: letters are
+drawn large here, too, and squeezed. Fonts are those that matplotlib and Pillow bring: DejaVu is
+drawn after Bitstream Vera, close to Verdana, which most consoles use; Pillow's is close to
+Helvetica.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 from srpipe.phantom.lettering import FACES, letter_tile, place
 from srpipe.resample import GreyImage, to_grey
@@ -21,69 +28,155 @@ WORDS = (
 SIGNS = ("L", "L", "L", "R", "R", "\u2190", "\u2191", "\u2192", "\u2193")
 LETTERS = "ABCDEFGHIJKLMNOPRSTUVWXYZ0123456789:/-"
 
+KERNELS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+
+
+class _Hand(NamedTuple):
+    """How a console writes: everything that its texts have in common.
+
+    `style`: white with a black rim, with a shadow, plain, or dark on bright. `rim` and `shadow` are
+    in pixels of the crop, `native` is how much larger letters are drawn, `squeeze` their width over
+    what the font says.
+    """
+
+    face: str
+    style: int
+    rim: float
+    shadow: int
+    white: float
+    black: float
+    smooth: bool
+    native: float
+    squeeze: float
+    kernel: Image.Resampling
+
 
 def with_overlay(image: GreyImage, rng: np.random.Generator) -> GreyImage:
     """Return a copy of a crop `uint8 (H, W)` of a radiograph of about 1024 px with a marker.
 
-    One to three texts, or (one time in four) a frame; often only a part of them is inside.
+    One to three texts in one hand, a badge, or (one time in five) a frame; often only a part of
+    them is inside.
     """
     drawn = image.astype(np.float32) / np.float32(255)
-    if rng.random() < 0.25:
+    kind = rng.random()
+    if kind < 0.2:
         _frame(drawn, rng)
+    elif kind < 0.28:
+        _badge(drawn, rng)
     else:
-        face, style = str(rng.choice(FACES)), int(rng.choice(4, p=(0.45, 0.15, 0.3, 0.1)))
-        smooth = bool(rng.random() < 0.75)
-        for _ in range(int(rng.integers(1, 4))):
-            _write(drawn, rng, face, style, smooth)
+        hand = _hand(rng)
+        for _ in range(int(rng.choice((1, 1, 2)))):
+            _write(drawn, rng, hand)
     return to_grey(drawn)
 
 
-def _write(
-    image: FloatArray, rng: np.random.Generator, face: str, style: int, smooth: bool
-) -> None:
-    """Draw a text: outlined in black, with a shadow, plain, or dark on bright."""
-    kind = rng.random()
-    if kind < 0.3:
+def _hand(rng: np.random.Generator) -> _Hand:
+    return _Hand(
+        face=FACES[0] if rng.random() < 0.5 else str(rng.choice(FACES)),
+        style=int(rng.choice(4, p=(0.6, 0.1, 0.2, 0.1))),
+        rim=float(rng.uniform(0.8, 2.5)),
+        shadow=int(rng.integers(1, 3)),
+        white=float(rng.choice((1.0, 1.0, 1.0, rng.uniform(0.75, 1.0)))),
+        black=float(rng.choice((0.0, 0.0, rng.uniform(0, 0.1)))),
+        smooth=bool(rng.random() < 0.6),
+        native=float(rng.uniform(1.3, 2.3)),
+        squeeze=float(rng.uniform(0.65, 1.15)),
+        kernel=KERNELS[int(rng.integers(len(KERNELS)))],
+    )
+
+
+def _write(image: FloatArray, rng: np.random.Generator, hand: _Hand) -> None:
+    """Draw a text: a sign, a word, or any letters."""
+    kind, face = rng.random(), hand.face
+    if kind < 0.2:
         text, height = str(rng.choice(SIGNS)), float(rng.uniform(24, 96))
-        face = "DejaVuSans-Bold" if ord(text) > 127 else face
-    elif kind < 0.75:
-        text, height = str(rng.choice(WORDS)), float(rng.uniform(14, 40))
+        face = FACES[0] if ord(text) > 127 else face
+    elif kind < 0.65:
+        text, height = str(rng.choice(WORDS)), float(rng.uniform(14, 36))
+        text = text.capitalize() if rng.random() < 0.2 else text
     else:
         count = int(rng.integers(2, 9))
         text, height = "".join(rng.choice(list(LETTERS), count)), float(rng.uniform(12, 40))
-    stroke = float(rng.choice((0, 0, 0.02, 0.04))) * height
-    tile = letter_tile((text,), (height,), face, stroke=stroke, smooth=smooth)
+    stroke = float(rng.choice((0, 0, 0.02, 0.04))) * height * hand.native
+    heights = (height * hand.native,)
+    rim = hand.rim * hand.native if hand.style == 0 else 0
+    # The letters lie in the middle of their rim: both are brought to size together.
+    around = letter_tile((text,), heights, face, stroke=stroke + rim, smooth=hand.smooth)
+    tile = letter_tile((text,), heights, face, stroke=stroke, smooth=hand.smooth)
+    middle = around.shape[1] / 2, around.shape[0] / 2
+    phase = float(rng.random()), float(rng.random())
+    tile = _to_size(place(around, tile, middle), hand, phase)
     centre = float(rng.uniform(0, image.shape[1])), float(rng.uniform(0, image.shape[0]))
-    white = float(rng.choice((1.0, 1.0, rng.uniform(0.75, 1.0))))
-    if style == 0:
-        width = float(rng.uniform(1.0, 2.5))
-        halo = letter_tile((text,), (height,), face, stroke=stroke + width, smooth=smooth)
-        _lay(image, halo, centre, float(rng.uniform(0, 0.05)))
-    elif style == 1:
-        _lay(image, tile, (centre[0] + 2, centre[1] + 2), 0.01)
-    _lay(image, tile, centre, 1 - white if style == 3 else white)
+    if hand.style == 0:
+        _lay(image, _to_size(around, hand, phase), centre, hand.black)
+    elif hand.style == 1:
+        _lay(image, tile, (centre[0] + hand.shadow, centre[1] + hand.shadow), hand.black)
+    _lay(image, tile, centre, 1 - hand.white if hand.style == 3 else hand.white)
+
+
+def _to_size(tile: FloatArray, hand: _Hand, phase: tuple[float, float]) -> FloatArray:
+    """Return a tile at the crop's size, its pixels anywhere (`phase`) on the tile's."""
+    down, across = hand.native, hand.native / hand.squeeze
+    high, wide = (
+        int(np.ceil(n / by)) + 1 for n, by in zip(tile.shape, (down, across), strict=True)
+    )
+    room = int(np.ceil(2 * max(down, across)))
+    top, left = room - phase[0] * down, room - phase[1] * across
+    box = (left, top, left + wide * across, top + high * down)
+    return np.asarray(Image.fromarray(np.pad(tile, room)).resize((wide, high), hand.kernel, box))
+
+
+def _badge(image: FloatArray, rng: np.random.Generator) -> None:
+    """Draw a letter in a ring, white on a black disc with a black rim."""
+    high, wide = rng.uniform(30, 64, 2)
+    native = float(rng.uniform(2, 4))
+    rim, ring = float(rng.uniform(1, 3)) * native, float(rng.uniform(1.5, 3.5)) * native
+    size = (int(wide * native) + 8, int(high * native) + 8)
+    outer, inner = Image.new("L", size), Image.new("L", size)
+    box = (3.0, 3.0, size[0] - 4.0, size[1] - 4.0)
+    ImageDraw.Draw(outer).ellipse(box, fill=255)
+    shrunk = (box[0] + rim, box[1] + rim, box[2] - rim, box[3] - rim)
+    ImageDraw.Draw(inner).ellipse(shrunk, outline=255, width=round(ring))
+    letter = str(rng.choice(("L", "L", "R")))
+    face = str(rng.choice(("DejaVuSans", "DejaVuSans-Bold", "Pillow")))
+    tile = letter_tile((letter,), (float(rng.uniform(0.35, 0.6)) * high * native,), face)
+    slant = float(rng.choice((0.0, rng.uniform(0, 0.3))))
+    lean = tile.shape[0] * slant
+    wider = Image.fromarray(np.pad(tile, ((0, 0), (0, int(lean) + 1))))
+    shear = (1, slant, -lean, 0, 1, 0)
+    bilinear = Image.Resampling.BILINEAR
+    sheared = wider.transform(wider.size, Image.Transform.AFFINE, shear, bilinear)
+    white = np.asarray(inner, np.float32) / np.float32(255)
+    white = np.maximum(white, place(white, np.asarray(sheared), (size[0] / 2, size[1] / 2)))
+    hand = _hand(rng)._replace(native=native, squeeze=1.0)
+    phase = float(rng.random()), float(rng.random())
+    centre = float(rng.uniform(0, image.shape[1])), float(rng.uniform(0, image.shape[0]))
+    _lay(image, _to_size(np.asarray(outer, np.float32) / np.float32(255), hand, phase), centre, 0.0)
+    _lay(image, _to_size(white, hand, phase), centre, 1.0)
 
 
 def _frame(image: FloatArray, rng: np.random.Generator) -> None:
     """Cover one or two sides with an even grey: softly, sharply, or with a line at the edge."""
     grey = float(rng.choice((0.0, 0.0, rng.uniform(0, 0.1), 1.0)))
     for axis in (0, 1) if rng.random() < 0.4 else (int(rng.integers(2)),):
-        length = image.shape[axis]
-        edge = int(rng.uniform(0.05, 0.95) * length)
-        side = np.s_[:edge] if rng.random() < 0.5 else np.s_[edge:]
-        line = np.s_[max(edge - 1, 0) : edge + int(rng.integers(1, 3))]
-        across = (slice(None),) * axis
-        if rng.random() < 0.2:
-            # A collimator's edge or a scanner's, which is not a pixel's width.
-            width = float(rng.uniform(2, 16))
-            covered = np.clip((edge - np.arange(length)) / width + 0.5, 0, 1).astype(np.float32)
-            covered = covered if side.start is None else 1 - covered
-            shape = (length, 1) if axis == 0 else (1, length)
-            image += covered.reshape(shape) * (np.float32(grey) - image)
-            continue
-        image[(*across, side)] = grey
-        if rng.random() < 0.3:
-            image[(*across, line)] = float(rng.uniform(0, 1))
+        length, along = image.shape[axis], image.shape[1 - axis]
+        edge = float(rng.uniform(0.05, 0.95) * length)
+        # Most frames are straight; a scanner's are a little askew.
+        slope = float(rng.uniform(-0.03, 0.03)) if rng.random() < 0.3 else 0.0
+        # A collimator's edge or a scanner's is not a pixel's width.
+        width = float(rng.uniform(2, 16)) if rng.random() < 0.2 else 1.0
+        far = np.arange(length)[:, None] - edge - slope * (np.arange(along) - along / 2)
+        if width == 1 and rng.random() < 0.7:
+            far = np.floor(far) + 0.5  # not smoothed: a stair where it is askew
+        if rng.random() < 0.5:
+            far = -far
+        covered = np.clip(0.5 - far / width, 0, 1).astype(np.float32)
+        line = np.clip(1.5 - np.abs(far - 1), 0, 1).astype(np.float32)
+        if axis == 1:
+            covered, line = covered.T, line.T
+        image += covered * (np.float32(grey) - image)
+        if width == 1 and rng.random() < 0.3:
+            image += line * (np.float32(rng.uniform(0, 1)) - image)
 
 
 def _lay(image: FloatArray, tile: FloatArray, centre: tuple[float, float], grey: float) -> None:

@@ -152,6 +152,7 @@ class Train(Section):
     crop_shifts: bool
     crop_turns: Annotated[float, Field(ge=0, le=1)]
     crop_markers: Annotated[float, Field(ge=0, le=1)]
+    crop_jitter: Annotated[float, Field(ge=0, le=1)]
     crop_margin: Annotated[int, Field(ge=0, le=255)]
     learning_rate: Rate
     adversarial_learning_rate: Rate

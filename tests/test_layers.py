@@ -19,6 +19,7 @@ GROUPS = (
         "packed",
         "splits",
         "difficulty",
+        "jitter",
         "overlays",
         "crops",
     ),

@@ -55,6 +55,7 @@ train:
   crop_shifts: false
   crop_turns: 1.0
   crop_markers: 0.0
+  crop_jitter: 0.0
   crop_margin: 2
   learning_rate: 0.0005
   adversarial_learning_rate: 0.0001

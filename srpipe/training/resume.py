@@ -39,6 +39,7 @@ CODE = (
     "crops",
     "difficulty",
     "inference",
+    "jitter",
     "losses",
     "models",
     "overlays",

@@ -19,6 +19,7 @@ SETTINGS: dict[str, Any] = {
     "crop_shifts": False,
     "crop_turns": 1.0,
     "crop_markers": 0.0,
+    "crop_jitter": 0.0,
     "crop_margin": 0,
     "learning_rate": 1e-3,
     "adversarial_learning_rate": 1e-4,
