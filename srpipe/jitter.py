@@ -22,7 +22,8 @@ def jitter(
 
     Args:
         hr: the image, `uint8 (H, W)`, at least as large as the crop.
-        y: where a crop would begin in the image, its top. One at an edge of the image stays there.
+        y: where a crop would begin in the image, its top. One at an edge of the image stays there,
+            and one that goes from edge to edge is not stretched that way.
         x: likewise, its left.
         crop: side of the crop, HR pixels.
         reach: so many pixels around the crop are returned, too, where the image has them.
@@ -35,6 +36,7 @@ def jitter(
     ends, offsets, sizes = [], [], []
     for begin, length in ((y, hr.shape[0]), (x, hr.shape[1])):
         side = min(crop * float(rng.uniform(*STRETCH)), length)
+        side = length if crop == length else side
         by = side / crop
         if begin == 0:
             first = 0.0

@@ -34,7 +34,7 @@ Grey = npt.NDArray[np.uint8]
 ROWS = [0, 2, 4, 5]
 PLAN = CropPlan(crop=32, batch_size=4, crops_per_image=8, seed=3)
 # Everything that can be asked of crops at once.
-FULL = replace(PLAN, candidates=4, shifts=True, turns=0.5, markers=0.5, margin=2)
+FULL = replace(PLAN, candidates=4, shifts=True, turns=0.5, markers=0.5, jitter=0.5, margin=2)
 PLANS = pytest.mark.parametrize("plan", [PLAN, FULL], ids=["plain", "full"])
 
 
@@ -487,8 +487,9 @@ def test_hard_places_are_drawn_more_often(tmp_path: Path) -> None:
 
 
 def test_a_crop_takes_so_many_draws() -> None:
-    """Two for the symmetry, one to choose, two for markers, two a candidate."""
+    """Two for the symmetry, one to choose, two for markers, two a candidate, two for jitter."""
     assert [draws_per_crop(replace(PLAN, candidates=count)) for count in (1, 8)] == [7, 21]
+    assert draws_per_crop(replace(PLAN, candidates=8, jitter=0.1)) == 23
 
 
 # ------------------------------------------------------------------ markers
@@ -530,3 +531,31 @@ def test_markers_leave_the_packed_images_alone(packed: Packed) -> None:
     before = [packed.hr(row).copy() for row in ROWS]
     batches(packed, replace(FULL, markers=1.0))
     assert all(np.array_equal(packed.hr(row), was) for row, was in zip(ROWS, before, strict=True))
+
+
+# ------------------------------------------------------------------ jitter
+
+
+@pytest.mark.parametrize("shifts", [False, True])
+def test_so_large_a_share_is_jittered(packed: Packed, shifts: bool) -> None:
+    """At a half, a half of the crops lie nowhere in the image; the others are as they were."""
+    plan = replace(PLAN, batch_size=200, crops_per_image=200, turns=0.0, shifts=shifts)
+    windows = np.lib.stride_tricks.sliding_window_view(packed.hr(4), (32, 32))
+    for share in (0.02, 0.5, 1.0):
+        (batch,) = epoch_batches(packed, [4], replace(plan, jitter=share), 1)
+        elsewhere = [not (windows == hr).all(axis=(2, 3)).any() for hr in map(pixels, batch.hr)]
+        assert np.mean(elsewhere) == pytest.approx(share, abs=0.1)
+
+
+def test_what_jitters_a_crop_chooses_nothing_else(tmp_path: Path) -> None:
+    """Neither its place nor its symmetry nor its markers come of the two draws."""
+    packed = pack(tmp_path, np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8))
+    draw = [0.3, 0.75, 0.5, 0.5, 0.5, 0.4, 0.6]
+    plain = cut(packed, 0, draw)
+    jittering = replace(PLAN, jitter=0.5)
+    for how in (0.1, 0.9):
+        assert same([cut(packed, 0, [*draw, how, 0.51], jittering)], [plain])
+    seen = {
+        cut(packed, 0, [*draw, how, 0.49], jittering).hr.numpy().tobytes() for how in (0.1, 0.9)
+    }
+    assert len(seen | {plain.hr.numpy().tobytes()}) == 3

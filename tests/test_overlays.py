@@ -48,32 +48,35 @@ def test_most_markers_are_seen_and_leave_most_of_the_crop(crop: Grey) -> None:
     assert 0.02 < np.median(changed) < 0.5
 
 
-def test_one_in_four_is_a_frame(crop: Grey) -> None:
+def framed(image: Grey) -> bool:
+    """Say whether whole rows or columns along an edge are drawn on."""
+    different = image != 110
+    rows, columns = different.all(1), different.all(0)
+    return bool(rows[0] | rows[-1] | columns[0] | columns[-1])
+
+
+def test_one_in_five_is_a_frame(crop: Grey) -> None:
     """An even grey from one side on, over whole rows or columns."""
-    frames = 0
-    for seed in range(200):
-        different = drawn(crop, seed) != crop
-        rows, columns = different.all(1), different.all(0)
-        frames += bool(rows[0] | rows[-1] | columns[0] | columns[-1])
-    assert frames / 200 == pytest.approx(0.25, abs=0.08)
+    frames = sum(framed(drawn(crop, seed)) for seed in range(300))
+    assert frames / 300 == pytest.approx(0.2, abs=0.06)
 
 
 def test_frames_have_sharp_edges_and_soft_ones(crop: Grey) -> None:
     """Soft ones are a ramp of up to 16 pixels, from the side that is covered to what is not."""
     sharp, soft = [], []
-    for seed in range(400):
+    for seed in range(1200):
         image = drawn(crop, seed).astype(int)
         for lines in (image, image.T):
             if not (lines == lines[:, :1]).all():
                 continue  # not even along the other axis: a text, or the frame of two sides
             line = lines[:, 0]
             steps = np.flatnonzero(np.diff(line))
-            if len(steps) > 3:
+            if len(steps) > 4:
                 soft.append((line, steps))
             elif len(steps):
                 sharp.append((line, steps))
     assert len(soft) >= 10
-    assert len(sharp) >= 10
+    assert len(sharp) >= 40
     widths = [int(np.ptp(steps)) + 1 for _, steps in soft]
     assert all(4 <= width <= 17 for width in widths)
     assert max(widths) > 9
@@ -82,6 +85,80 @@ def test_frames_have_sharp_edges_and_soft_ones(crop: Grey) -> None:
         assert (changes >= 0).all() or (changes <= 0).all()
     for end in (0, -1):  # both sides are covered, some of them
         assert any(line[end] != 110 for line, _ in soft)
+
+
+def test_some_frames_are_a_little_askew(crop: Grey) -> None:
+    """Their edge goes up or down by at most 3 in 100, some in stairs and some smoothed."""
+    rises, levels = [], []
+    for seed in range(600):
+        image = drawn(crop, seed)
+        if not framed(image):
+            continue
+        upright = image if (image[0] != 110).all() or (image[-1] != 110).all() else image.T
+        counts = (upright == 110).sum(0)
+        if 0 < counts.min() < counts.max() < counts.min() + 6:
+            rises.append(np.ptp(counts) / len(counts))
+            levels.append(len(np.unique(upright)))
+    assert len(rises) >= 10
+    assert max(rises) < 0.03 + 3 / 100
+    assert min(levels) == 2
+    assert max(levels) > 10
+
+
+def test_letters_are_squeezed(crop: Grey) -> None:
+    """As images are that were not square: the same sign comes in many aspects, none extreme."""
+    aspects = []
+    for seed in range(600):
+        image = drawn(crop, seed)
+        rows, columns = ((image > 180).any(axis) for axis in (1, 0))
+        inside = not (rows[0] | rows[-1] | columns[0] | columns[-1])
+        if inside and rows.any() and not framed(image):
+            down, across = np.flatnonzero(rows), np.flatnonzero(columns)
+            aspects.append((np.ptp(across) + 1) / (np.ptp(down) + 1))
+    assert len(aspects) > 60
+    assert np.quantile(aspects, 0.1) < 0.8
+    assert np.quantile(aspects, 0.9) > 1.8
+
+
+def test_rims_go_round_the_letters() -> None:
+    """Of more than a third of all texts no white pixel has the bare ground at its side."""
+    texts = rimmed = 0
+    for seed in range(300):
+        image = drawn(np.full((160, 160), 110, dtype=np.uint8), seed)
+        white, ground = image > 240, image == 110
+        if framed(image) or not white.any():
+            continue
+        texts += 1
+        beside = [white[1:] & ground[:-1], white[:-1] & ground[1:]]
+        beside += [white[:, 1:] & ground[:, :-1], white[:, :-1] & ground[:, 1:]]
+        rimmed += not any(each.any() for each in beside)
+    assert texts > 100
+    assert rimmed > texts / 3
+
+
+def test_badges_are_white_rings_on_black_discs() -> None:
+    """A disc of one piece: from its edge inwards come black, white, and black again."""
+    badges = 0
+    for seed in range(400):
+        image = drawn(np.full((160, 160), 110, dtype=np.uint8), seed).astype(int)
+        drawn_on = image != 110
+        if framed(image.astype(np.uint8)) or not drawn_on.any():
+            continue
+        rows, columns = (np.flatnonzero(drawn_on.any(axis)) for axis in (1, 0))
+        if min(rows[0], columns[0]) == 0 or max(rows[-1], columns[-1]) == 159:
+            continue
+        box = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        if (box != 110).mean() != pytest.approx(np.pi / 4, abs=0.05):
+            continue
+        across = box[len(box) // 2]
+        ends = [across, across[::-1]]
+        rims = [int(np.argmax(line < 20)) for line in ends]
+        rings = [int(np.argmax(line > 150)) for line in ends]
+        discs = [
+            ring + int(np.argmax(line[ring:] < 20)) for line, ring in zip(ends, rings, strict=True)
+        ]
+        badges += all(a < b < c for a, b, c in zip(rims, rings, discs, strict=True))
+    assert badges >= 6
 
 
 def test_markers_are_bright_or_dark(crop: Grey) -> None:
