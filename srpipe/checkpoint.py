@@ -74,7 +74,14 @@ class Start:
 def load_start(settings: Generator, scale: int, path: Path) -> Start:
     """Load the weights that a training of the generator in the settings shall start from.
 
-    A plain_sr may have fewer hidden layers than that: identities are put among them.
+    Args:
+        settings: of the generator to train. A plain_sr may have more hidden layers than the file's:
+            identities are put among them.
+        scale: of the generator to train.
+        path: a released model or a checkpoint.
+
+    Returns:
+        The state dict, and the file's name and SHA-256 for the record.
 
     Raises:
         CheckpointError: the file cannot be loaded, or is of another generator.

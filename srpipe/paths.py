@@ -22,6 +22,7 @@ GENERATOR = Path("models/generator.pt")
 RELEASED = Path("models/released")
 RELEASED_FIDELITY = RELEASED / "plain_sr_x4.safetensors"
 RELEASED_SMALL = RELEASED / "plain_sr_small_x4.safetensors"
+RELEASED_BASE = RELEASED / "plain_sr_base_x4.safetensors"
 RELEASED_ADVERSARIAL = RELEASED / "plain_sr_x4_adversarial.safetensors"
 RELEASED_SWIFT_SRGAN = RELEASED / "swift_srgan_x4.safetensors"
 

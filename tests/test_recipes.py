@@ -31,7 +31,12 @@ def changed(recipe: Path) -> Params:
 
 def test_there_is_a_recipe_for_each_released_architecture() -> None:
     """A stranger can make what `models/released` holds."""
-    assert {path.stem for path in RECIPES} >= {"plain_sr", "plain_sr_small", "swift_srgan"}
+    assert {path.stem for path in RECIPES} >= {
+        "plain_sr",
+        "plain_sr_base",
+        "plain_sr_small",
+        "swift_srgan",
+    }
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -56,7 +61,8 @@ def test_what_a_recipe_starts_from_is_there_and_fits(recipe: Path) -> None:
     assert start.record["file"] == Path(params.train.start).name
 
 
-def test_our_generator_starts_from_the_small_one() -> None:
-    """Which another recipe makes."""
-    assert changed(ROOT / "recipes/plain_sr.txt").train.start == str(paths.RELEASED_SMALL)
+def test_our_generator_grows_from_the_small_one() -> None:
+    """In two steps, each of which a recipe makes."""
+    assert changed(ROOT / "recipes/plain_sr.txt").train.start == str(paths.RELEASED_BASE)
+    assert changed(ROOT / "recipes/plain_sr_base.txt").train.start == str(paths.RELEASED_SMALL)
     assert changed(ROOT / "recipes/plain_sr_small.txt").train.start is None

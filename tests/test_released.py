@@ -23,6 +23,7 @@ FILES = (
     paths.RELEASED_FIDELITY,
     paths.RELEASED_ADVERSARIAL,
     paths.RELEASED_SMALL,
+    paths.RELEASED_BASE,
     paths.RELEASED_SWIFT_SRGAN,
 )
 FACTS = ("data", "licence", "commit", "scores", "training", "metrics")
@@ -51,15 +52,21 @@ def test_the_sister_was_trained_on_from_the_fidelity_generator() -> None:
     assert 0 < max(apart) < 0.5
 
 
-def test_the_fidelity_generator_was_trained_on_from_the_small_one() -> None:
-    """It is deeper, and its record names the file that it started from."""
-    fidelity, small = (
-        load_generator(ROOT / path) for path in (paths.RELEASED_FIDELITY, paths.RELEASED_SMALL)
-    )
-    assert fidelity.hyperparameters["blocks"] > small.hyperparameters["blocks"]
-    assert fidelity.record["training"]["start"] == {
-        "file": paths.RELEASED_SMALL.name,
-        "sha256": sha256(ROOT / paths.RELEASED_SMALL),
+@pytest.mark.parametrize(
+    ("path", "start"),
+    [
+        (paths.RELEASED_FIDELITY, paths.RELEASED_BASE),
+        (paths.RELEASED_BASE, paths.RELEASED_SMALL),
+    ],
+    ids=["plain_sr", "base"],
+)
+def test_what_was_trained_on_names_the_file_it_started_from(path: Path, start: Path) -> None:
+    """By its SHA-256: these very bytes are here, so that the recipe can be run again."""
+    trained, former = load_generator(ROOT / path), load_generator(ROOT / start)
+    assert trained.hyperparameters["blocks"] >= former.hyperparameters["blocks"]
+    assert trained.record["training"]["start"] == {
+        "file": start.name,
+        "sha256": sha256(ROOT / start),
     }
 
 

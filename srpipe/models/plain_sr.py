@@ -28,8 +28,11 @@ def deepened(weights: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
     2016): behind a ReLU nothing is negative, and the next one leaves it as it is.
 
     Args:
-        weights: state dict of a PlainSR.
+        weights: state dict of a PlainSR; hidden kernels are `(features, features, 3, 3)`.
         blocks: hidden layers of the new one, at least as many.
+
+    Returns:
+        The state dict of a PlainSR with `blocks` hidden layers; former tensors are shared.
 
     Raises:
         ValueError: `blocks` is smaller.
