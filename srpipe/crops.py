@@ -1,9 +1,10 @@
 """Training batches: random crops of HR and LR out of the packed arrays.
 
-An LR crop is what the LR of the whole image holds there: no crop has a border of its own in its
-pixels. But the network sees zeros beyond a crop's edges, as it does beyond an image's. So that it
-learns what lies at the edges of images (many radiographs have a frame there), crops lie there far
-more often than by an even draw; at all other edges a margin may be left out of the loss.
+An LR crop is what the LR of the whole image holds there (or would hold, where the crop is shifted,
+drawn on or jittered): no crop has a border of its own in its pixels. But the network sees zeros
+beyond a crop's edges, as it does beyond an image's. So that it learns what lies at the edges of
+images (many radiographs have a frame there), crops lie there far more often than by an even draw;
+at all other edges a margin may be left out of the loss.
 """
 
 from collections import deque
@@ -36,7 +37,7 @@ class Batch(NamedTuple):
     """Crops as they lie in the files: `uint8 (N, 1, side, side)`, `side` of LR is crop/scale.
 
     `hidden` is `uint8 (N, 4)`: so many LR pixels at the top, bottom, left and right do not count,
-    0 where the edge is the image's.
+    0 where the edge is the image's. (A crop that jitter widens up to an edge keeps its margin.)
     """
 
     lr: Tensor
@@ -52,8 +53,8 @@ class CropPlan:
     crop, one is taken, with a chance in proportion to bicubic's error there. `shifts`: at any HR
     pixel, with an LR crop made for it, so that a letter meets the LR grid in every way; else at
     multiples of the scale. `turns`: so large a share is shown in any of the eight symmetries of the
-    square, the rest upright. `markers`: into so large a share letters or a frame are drawn
-    (`overlays`). `jitter`: so large a share is stretched and given another gamma (`jitter`).
+    square, the rest upright. `markers`: into so large a share letters, a badge or a frame are
+    drawn (`overlays`). `jitter`: so large a share is stretched and given another gamma (`jitter`).
     `margin`: so many LR pixels do not count at edges that are not the image's. `key`: what stands
     before "crop" in the names of the settings.
     """
@@ -190,7 +191,8 @@ def draws_per_crop(plan: CropPlan) -> int:
     """Return how many random numbers a crop takes.
 
     Two for its symmetry, one to choose among the candidates, two for markers, and two for the place
-    of each candidate.
+    of each candidate; with jitter two more. Those are not drawn without it, so that other plans
+    draw what they always drew.
     """
     return 5 + 2 * plan.candidates + (2 if plan.jitter else 0)
 
@@ -209,7 +211,8 @@ def read_crops(
         packed: the images.
         rows: N manifest rows.
         draws: `(N, draws_per_crop(plan))` in [0, 1): two that choose the symmetry, one that chooses
-            the candidate, whether there are markers and which, then top and left of each candidate.
+            the candidate, whether there are markers and which, then top and left of each candidate,
+            and with jitter how and whether the crop is jittered.
         plan: what to cut; its batch size is not looked at.
         difficulty: where the images are hard; not looked at for one candidate.
         pinned: put the result in page-locked memory.
@@ -223,8 +226,10 @@ def read_crops(
     # Plain numbers: NumPy's own are slow to reckon with one by one.
     for index, (row, draw) in enumerate(zip(rows.tolist(), draws.tolist(), strict=True)):
         turn, flip, choice, marked, which, *places = draw
-        jittered = places.pop() < plan.jitter if plan.jitter else False
-        how = places.pop() if plan.jitter else 0.0
+        how, jittered = 0.0, False
+        if plan.jitter:
+            *places, how, chance = places
+            jittered = chance < plan.jitter
         hr_image = packed.hr(row)
         height, width = hr_image.shape
         step = 1 if plan.shifts else scale
@@ -249,6 +254,7 @@ def read_crops(
             small = packed.lr(row)[y // scale :, x // scale :][:side, :side]
         _place(lr_out[index, 0], small, *symmetry)
         _place(hr_out[index, 0], large, *symmetry)
+        # Of the place before any jitter, which leaves crops at the edges where they are.
         edges = (y == 0, y + crop == height, x == 0, x + crop == width)
         hidden_out[index] = _turned([0 if edge else plan.margin for edge in edges], *symmetry)
     return Batch(lr, hr, hidden)

@@ -5,9 +5,7 @@ grey levels, strokes of even width, edges that are sharp or, of frames, soft - a
 drawn as often as one likes. Real markers are in the images anyway; these stand beside them.
 
 They are burned in at a detector's size and aspect and come to 1024x1024 with the image: letters are
-drawn large here, too, and squeezed. Fonts are those that matplotlib and Pillow bring: DejaVu is
-drawn after Bitstream Vera, close to Verdana, which most consoles use; Pillow's is close to
-Helvetica.
+drawn large here, too, and squeezed. Fonts are those of `phantom.lettering`.
 """
 
 from typing import NamedTuple
@@ -28,15 +26,25 @@ WORDS = (
 SIGNS = ("L", "L", "L", "R", "R", "\u2190", "\u2191", "\u2192", "\u2193")
 LETTERS = "ABCDEFGHIJKLMNOPRSTUVWXYZ0123456789:/-"
 
+# The letters of most consoles look like it.
+CONSOLE_FACE = FACES[0]
+# What images are brought to another size with. The last two ring at edges, as theirs do: coverage
+# leaves 0..1 a little, and is clipped with the grey levels at the end.
 KERNELS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
+# White letters with a black rim, with a black shadow, or as they are; black letters.
+RIM, SHADOW, PLAIN, DARK = range(4)
+# Empty pixels around a badge, for the kernel to reach into.
+BORDER = 3
 
 
 class _Hand(NamedTuple):
     """How a console writes: everything that its texts have in common.
 
-    `style`: white with a black rim, with a shadow, plain, or dark on bright. `rim` and `shadow` are
-    in pixels of the crop, `native` is how much larger letters are drawn, `squeeze` their width over
-    what the font says.
+    `face` is one of FACES, `style` one of RIM, SHADOW, PLAIN and DARK. `rim` (thickness) and
+    `shadow` (down and to the right) are in pixels of the crop. `white` and `black` are the grey
+    levels of letters and of what is around them, 0 to 1. `native` says how many times larger
+    letters are drawn, with edges that are `smooth` or stairs, before `kernel` brings them to size;
+    `squeeze` is their width over what the font says.
     """
 
     face: str
@@ -54,8 +62,8 @@ class _Hand(NamedTuple):
 def with_overlay(image: GreyImage, rng: np.random.Generator) -> GreyImage:
     """Return a copy of a crop `uint8 (H, W)` of a radiograph of about 1024 px with a marker.
 
-    One to three texts in one hand, a badge, or (one time in five) a frame; often only a part of
-    them is inside.
+    One or two texts in one hand, a badge (8 times in 100), or a frame (20 times); often only a part
+    of them is inside.
     """
     drawn = image.astype(np.float32) / np.float32(255)
     kind = rng.random()
@@ -72,7 +80,7 @@ def with_overlay(image: GreyImage, rng: np.random.Generator) -> GreyImage:
 
 def _hand(rng: np.random.Generator) -> _Hand:
     return _Hand(
-        face=FACES[0] if rng.random() < 0.5 else str(rng.choice(FACES)),
+        face=CONSOLE_FACE if rng.random() < 0.5 else str(rng.choice(FACES)),
         style=int(rng.choice(4, p=(0.6, 0.1, 0.2, 0.1))),
         rim=float(rng.uniform(0.8, 2.5)),
         shadow=int(rng.integers(1, 3)),
@@ -90,7 +98,7 @@ def _write(image: FloatArray, rng: np.random.Generator, hand: _Hand) -> None:
     kind, face = rng.random(), hand.face
     if kind < 0.2:
         text, height = str(rng.choice(SIGNS)), float(rng.uniform(24, 96))
-        face = FACES[0] if ord(text) > 127 else face
+        face = CONSOLE_FACE if ord(text) > 127 else face
     elif kind < 0.65:
         text, height = str(rng.choice(WORDS)), float(rng.uniform(14, 36))
         text = text.capitalize() if rng.random() < 0.2 else text
@@ -99,41 +107,53 @@ def _write(image: FloatArray, rng: np.random.Generator, hand: _Hand) -> None:
         text, height = "".join(rng.choice(list(LETTERS), count)), float(rng.uniform(12, 40))
     stroke = float(rng.choice((0, 0, 0.02, 0.04))) * height * hand.native
     heights = (height * hand.native,)
-    rim = hand.rim * hand.native if hand.style == 0 else 0
-    # The letters lie in the middle of their rim: both are brought to size together.
-    around = letter_tile((text,), heights, face, stroke=stroke + rim, smooth=hand.smooth)
-    tile = letter_tile((text,), heights, face, stroke=stroke, smooth=hand.smooth)
-    middle = around.shape[1] / 2, around.shape[0] / 2
+    large = letter_tile((text,), heights, face, stroke=stroke, smooth=hand.smooth)
     phase = float(rng.random()), float(rng.random())
-    tile = _to_size(place(around, tile, middle), hand, phase)
     centre = float(rng.uniform(0, image.shape[1])), float(rng.uniform(0, image.shape[0]))
-    if hand.style == 0:
-        _lay(image, _to_size(around, hand, phase), centre, hand.black)
-    elif hand.style == 1:
+    if hand.style == RIM:
+        thick = stroke + hand.rim * hand.native
+        around = letter_tile((text,), heights, face, stroke=thick, smooth=hand.smooth)
+        # The letters lie in the middle of their rim: both are brought to size alike.
+        large = place(around, large, (around.shape[1] / 2, around.shape[0] / 2))
+        rim = _to_size(around, hand.native, hand.squeeze, hand.kernel, phase)
+        _lay(image, rim, centre, hand.black)
+    tile = _to_size(large, hand.native, hand.squeeze, hand.kernel, phase)
+    if hand.style == SHADOW:
         _lay(image, tile, (centre[0] + hand.shadow, centre[1] + hand.shadow), hand.black)
-    _lay(image, tile, centre, 1 - hand.white if hand.style == 3 else hand.white)
+    _lay(image, tile, centre, 1 - hand.white if hand.style == DARK else hand.white)
 
 
-def _to_size(tile: FloatArray, hand: _Hand, phase: tuple[float, float]) -> FloatArray:
-    """Return a tile at the crop's size, its pixels anywhere (`phase`) on the tile's."""
-    down, across = hand.native, hand.native / hand.squeeze
+def _to_size(
+    tile: FloatArray,
+    native: float,
+    squeeze: float,
+    kernel: Image.Resampling,
+    phase: tuple[float, float],
+) -> FloatArray:
+    """Return a tile at the crop's size, its pixels anywhere (`phase`, 0 to 1) on the tile's."""
+    down, across = native, native / squeeze
     high, wide = (
         int(np.ceil(n / by)) + 1 for n, by in zip(tile.shape, (down, across), strict=True)
     )
     room = int(np.ceil(2 * max(down, across)))
     top, left = room - phase[0] * down, room - phase[1] * across
     box = (left, top, left + wide * across, top + high * down)
-    return np.asarray(Image.fromarray(np.pad(tile, room)).resize((wide, high), hand.kernel, box))
+    return np.asarray(Image.fromarray(np.pad(tile, room)).resize((wide, high), kernel, box))
 
 
 def _badge(image: FloatArray, rng: np.random.Generator) -> None:
-    """Draw a letter in a ring, white on a black disc with a black rim."""
+    """Draw a letter in a ring, white on a black disc with a black rim.
+
+    Squeezed images have ellipses: its sides are 30 to 64 px, each for itself. The letter goes by
+    its height alone and may leave a narrow ring.
+    """
     high, wide = rng.uniform(30, 64, 2)
     native = float(rng.uniform(2, 4))
     rim, ring = float(rng.uniform(1, 3)) * native, float(rng.uniform(1.5, 3.5)) * native
-    size = (int(wide * native) + 8, int(high * native) + 8)
+    size = int(wide * native) + 2 * (BORDER + 1), int(high * native) + 2 * (BORDER + 1)
     outer, inner = Image.new("L", size), Image.new("L", size)
-    box = (3.0, 3.0, size[0] - 4.0, size[1] - 4.0)
+    # Pillow's boxes include their last pixel.
+    box = float(BORDER), float(BORDER), size[0] - BORDER - 1.0, size[1] - BORDER - 1.0
     ImageDraw.Draw(outer).ellipse(box, fill=255)
     shrunk = (box[0] + rim, box[1] + rim, box[2] - rim, box[3] - rim)
     ImageDraw.Draw(inner).ellipse(shrunk, outline=255, width=round(ring))
@@ -148,11 +168,12 @@ def _badge(image: FloatArray, rng: np.random.Generator) -> None:
     sheared = wider.transform(wider.size, Image.Transform.AFFINE, shear, bilinear)
     white = np.asarray(inner, np.float32) / np.float32(255)
     white = np.maximum(white, place(white, np.asarray(sheared), (size[0] / 2, size[1] / 2)))
-    hand = _hand(rng)._replace(native=native, squeeze=1.0)
+    kernel = _hand(rng).kernel  # nothing else of a hand shows here
     phase = float(rng.random()), float(rng.random())
     centre = float(rng.uniform(0, image.shape[1])), float(rng.uniform(0, image.shape[0]))
-    _lay(image, _to_size(np.asarray(outer, np.float32) / np.float32(255), hand, phase), centre, 0.0)
-    _lay(image, _to_size(white, hand, phase), centre, 1.0)
+    black = np.asarray(outer, np.float32) / np.float32(255)
+    for tile, grey in ((black, 0.0), (white, 1.0)):
+        _lay(image, _to_size(tile, native, 1.0, kernel, phase), centre, grey)
 
 
 def _frame(image: FloatArray, rng: np.random.Generator) -> None:
@@ -161,12 +182,14 @@ def _frame(image: FloatArray, rng: np.random.Generator) -> None:
     for axis in (0, 1) if rng.random() < 0.4 else (int(rng.integers(2)),):
         length, along = image.shape[axis], image.shape[1 - axis]
         edge = float(rng.uniform(0.05, 0.95) * length)
-        # Most frames are straight; a scanner's are a little askew.
+        # Most frames are straight; a scanner's are a little askew, by up to 1.7 degrees.
         slope = float(rng.uniform(-0.03, 0.03)) if rng.random() < 0.3 else 0.0
-        # A collimator's edge or a scanner's is not a pixel's width.
-        width = float(rng.uniform(2, 16)) if rng.random() < 0.2 else 1.0
+        # A collimator's edge or a scanner's is wider than a pixel.
+        soft = rng.random() < 0.2
+        width = float(rng.uniform(2, 16)) if soft else 1.0
+        # Pixels from each one's middle to the edge, above 0 where nothing is covered.
         far = np.arange(length)[:, None] - edge - slope * (np.arange(along) - along / 2)
-        if width == 1 and rng.random() < 0.7:
+        if not soft and rng.random() < 0.7:
             far = np.floor(far) + 0.5  # not smoothed: a stair where it is askew
         if rng.random() < 0.5:
             far = -far
@@ -175,7 +198,7 @@ def _frame(image: FloatArray, rng: np.random.Generator) -> None:
         if axis == 1:
             covered, line = covered.T, line.T
         image += covered * (np.float32(grey) - image)
-        if width == 1 and rng.random() < 0.3:
+        if not soft and rng.random() < 0.3:
             image += line * (np.float32(rng.uniform(0, 1)) - image)
 
 

@@ -116,3 +116,12 @@ def test_an_image_as_large_as_the_crop_is_not_stretched(texture: Grey) -> None:
         assert (around.shape, top, left) == (whole.shape, 0, 0)
         pairs = {(int(a), int(b)) for a, b in zip(whole.flat, around.flat, strict=True)}
         assert len(pairs) == len(np.unique(whole)), "one grey of each"
+
+
+@pytest.mark.parametrize("length", [CROP + 1, CROP + 8, int(STRETCH[1] * CROP) + 1])
+def test_images_hardly_larger_than_a_crop_are_large_enough(texture: Grey, length: int) -> None:
+    """What would be taken from beyond them is not: the crop is stretched less."""
+    hr = np.ascontiguousarray(texture[:length, :length])
+    for seed in range(40):
+        for begin in {0, (length - CROP) // 2, length - CROP}:
+            assert shown(hr, begin, begin, seed).shape == (CROP, CROP)

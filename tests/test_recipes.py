@@ -29,7 +29,7 @@ def changed(recipe: Path) -> Params:
     return Params.model_validate(settings)
 
 
-def test_there_is_a_recipe_for_each_released_architecture() -> None:
+def test_there_is_a_recipe_for_each_released_training() -> None:
     """A stranger can make what `models/released` holds."""
     assert {path.stem for path in RECIPES} >= {
         "plain_sr",

@@ -41,6 +41,7 @@ ALL_OF_CROPS: dict[str, Any] = {
     "crop_shifts": True,
     "crop_turns": 0.5,
     "crop_markers": 0.25,
+    "crop_jitter": 0.25,
     "crop_margin": 1,
 }
 WITH_CONTENT = {"loss": {**SETTINGS["loss"], "content": 0.01}}
