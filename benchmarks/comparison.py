@@ -25,14 +25,15 @@ from benchmarks import inference, predecessor, result_pictures, results_pages
 from benchmarks.methods import PUBLISHED, SCALE, Weights, all_images, released
 from benchmarks.options import note
 from benchmarks.result_pictures import Detail
-from srpipe import console
-from srpipe.checkpoint import load_generator, require_scale
-from srpipe.files import rounded, write_csv
-from srpipe.pairs import make_pair
-from srpipe.scoring.metrics import reference, score
-from srpipe.settings import Downsample, load_params
-from srpipe.sources import folder
-from srpipe.sources.manifest import Entry, Source, open_source
+from srpipe.core import console
+from srpipe.core.files import rounded, write_csv
+from srpipe.data.pairs import make_pair
+from srpipe.data.sources import folder
+from srpipe.data.sources.manifest import Entry, Source, open_source
+from srpipe.metrics.scores import reference, score
+from srpipe.models.checkpoint import load_generator, require_scale
+from srpipe.settings.data import Downsample
+from srpipe.settings.params import load_params
 
 MADE = Downsample(scale=4, sixteen_bit="minmax")
 Row = dict[str, str | float]

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 
 from benchmarks.turns import Spread
-from srpipe.files import replacing
+from srpipe.core.files import replacing
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # the backend must be chosen first

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 from benchmarks.material import Material
 from benchmarks.tables import table
-from srpipe import environment
-from srpipe.checkpoint import build_generator
-from srpipe.crops import plan_of
-from srpipe.images import read_grey
-from srpipe.pairs import to_pair
-from srpipe.scoring.evaluation import baseline_scores, model_row
-from srpipe.scoring.metrics import reference
-from srpipe.settings import Params, Train
+from srpipe.core import environment
+from srpipe.data.pairs import to_pair
+from srpipe.evaluation.scoring import model_row
+from srpipe.formats.raster import read_grey
+from srpipe.metrics.baselines import baseline_scores
+from srpipe.metrics.scores import reference
+from srpipe.settings.params import Params
+from srpipe.settings.train import Train
+from srpipe.training.crops.batches import plan_of
+from srpipe.training.networks import build_generator
 
 IMAGES = 112_120
 SIDE = 1024

@@ -26,9 +26,9 @@ from benchmarks.methods import SCALE
 from benchmarks.options import note
 from benchmarks.tables import table
 from benchmarks.turns import Spread, in_turn, ratios, timed
-from srpipe import console, paths
-from srpipe.checkpoint import load_generator, require_scale
-from srpipe.files import write_json
+from srpipe.core import console, paths
+from srpipe.core.files import write_json
+from srpipe.models.checkpoint import load_generator, require_scale
 
 LR_SIDE = 256
 PUBLISHED = "published Swift-SRGAN"

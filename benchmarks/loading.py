@@ -23,12 +23,20 @@ from benchmarks.material import Material, phantoms, written
 from benchmarks.options import Effort, read_options
 from benchmarks.tables import table
 from benchmarks.turns import Contender, Speeds, Spread, for_seconds, in_turn, ratios, spread
-from srpipe import console
-from srpipe.crops import Batch, CropPlan, draws_per_crop, epoch_batches, plan_of, read_crops
-from srpipe.difficulty import Difficulty
-from srpipe.files import write_json
-from srpipe.packed import Packed
-from srpipe.settings import Train, load_params
+from srpipe.core import console
+from srpipe.core.files import write_json
+from srpipe.data.packed import Packed
+from srpipe.settings.params import load_params
+from srpipe.settings.train import Train
+from srpipe.training.crops.batches import (
+    Batch,
+    CropPlan,
+    draws_per_crop,
+    epoch_batches,
+    plan_of,
+    read_crops,
+)
+from srpipe.training.crops.difficulty import Difficulty
 
 # Whole images are read one by one, as the predecessor does; and in batches, which leave the cache
 # or, the largest, take fresh memory from the system each time.

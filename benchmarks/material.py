@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srpipe import console
-from srpipe.packed import HR, LR, Packed, Pair, open_packed, write_packed
-from srpipe.resample import GreyImage, downsample
+from srpipe.core import console
+from srpipe.data.packed import HR, LR, Packed, Pair, open_packed, write_packed
+from srpipe.imaging.resample import GreyImage, downsample
 
 SEED = 0
 
@@ -36,7 +36,8 @@ class Material:
 
 def phantoms(count: int) -> list[GreyImage]:
     """Return synthetic radiographs, `uint8 (1024, 1024)`: what a PNG costs depends on them."""
-    from srpipe.phantom import plan_cohort, render  # loads much of scipy
+    from srpipe.phantom import render  # loads much of scipy
+    from srpipe.phantom.cohort import plan_cohort  # loads much of scipy
 
     return list(console.parallel(render, plan_cohort(count, 1, SEED), what="phantoms"))
 

@@ -16,11 +16,11 @@ from benchmarks.material import Material
 from benchmarks.options import Effort, note
 from benchmarks.results import Booked, Measured
 from benchmarks.turns import Contender, Speeds, in_turn, timed
-from srpipe import environment
-from srpipe.crops import Batch, draws_per_crop, epoch_batches, plan_of, read_crops
-from srpipe.difficulty import Difficulty
-from srpipe.models.content import ContentFeatures
-from srpipe.settings import Params
+from srpipe.core import environment
+from srpipe.metrics.features import ContentFeatures
+from srpipe.settings.params import Params
+from srpipe.training.crops.batches import Batch, draws_per_crop, epoch_batches, plan_of, read_crops
+from srpipe.training.crops.difficulty import Difficulty
 from srpipe.training.precision import choose
 from srpipe.training.state import Hardware
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from srpipe import paths
-from srpipe.checkpoint import load_generator
-from srpipe.consistency import make_consistent
-from srpipe.inference import unrounded
+from srpipe.core import paths
+from srpipe.imaging.consistency import make_consistent
+from srpipe.imaging.resample import GreyImage, back_project, bicubic, to_grey
 from srpipe.models.base import SRGenerator
-from srpipe.resample import GreyImage, back_project, bicubic, to_grey
+from srpipe.models.checkpoint import load_generator
+from srpipe.models.inference import unrounded
 
 SCALE = 4
 BICUBIC = "bicubic"

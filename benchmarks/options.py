@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from srpipe import environment
+from srpipe.core import environment
 
 
 @dataclass(frozen=True)

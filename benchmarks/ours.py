@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from srpipe.crops import Batch
-from srpipe.models.content import ContentFeatures
-from srpipe.settings import Train
+from srpipe.metrics.features import ContentFeatures
+from srpipe.settings.train import Train
+from srpipe.training.crops.batches import Batch
 from srpipe.training.precision import Precision, choose
 from srpipe.training.state import Hardware, adversarial_stage, pixel_stage
 from srpipe.training.steps import adversarial_step, on_device, pixel_step

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from benchmarks import predecessor
-from srpipe import console
-from srpipe.checkpoint import load_generator
+from srpipe.core import console
 from srpipe.models.base import SRGenerator
+from srpipe.models.checkpoint import load_generator
 
 
 @console.entry_point

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from benchmarks import ours
 from benchmarks.turns import Contender, Speeds, in_turn, synchronise
-from srpipe.crops import Batch
-from srpipe.errors import TrainingError
-from srpipe.models.content import load_content
-from srpipe.settings import load_params
+from srpipe.core.errors import TrainingError
+from srpipe.settings.params import load_params
+from srpipe.training.content import load_content
+from srpipe.training.crops.batches import Batch
 from srpipe.training.processes import joined
 from srpipe.training.state import Hardware
 

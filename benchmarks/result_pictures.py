@@ -20,14 +20,15 @@ from benchmarks.methods import (
     Weights,
     all_images,
 )
-from srpipe import console
-from srpipe.checkpoint import interpolate, load_generator
-from srpipe.files import replacing, replacing_folder
-from srpipe.inference import super_resolve
-from srpipe.packed import Pair
-from srpipe.resample import GreyImage
-from srpipe.scoring.mask import anatomy_mask
-from srpipe.scoring.metrics import reference, score
+from srpipe.core import console
+from srpipe.core.files import replacing, replacing_folder
+from srpipe.data.packed import Pair
+from srpipe.imaging.resample import GreyImage
+from srpipe.metrics.mask import anatomy_mask
+from srpipe.metrics.scores import reference, score
+from srpipe.models.checkpoint import load_generator
+from srpipe.models.inference import super_resolve
+from srpipe.models.interpolate import interpolate
 
 SHOWN = (BICUBIC, PUBLISHED, SWIFT_SRGAN, FIDELITY, ADVERSARIAL)
 # Side of a detail, of the window over which errors are compared, and of the border left out: HR px.

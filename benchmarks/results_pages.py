@@ -20,10 +20,10 @@ from benchmarks.methods import (
     Weights,
 )
 from benchmarks.tables import table
-from srpipe.errors import DataError
-from srpipe.files import replacing, rounded, write_json
-from srpipe.scoring.intervals import Interval, bootstrap
-from srpipe.scoring.metrics import LOWER_IS_BETTER, Scores
+from srpipe.core.errors import DataError
+from srpipe.core.files import replacing, rounded, write_json
+from srpipe.evaluation.intervals import Interval, bootstrap
+from srpipe.metrics.scores import LOWER_IS_BETTER, Scores
 
 PAGE = Path("docs/results.md")
 README = Path("README.md")

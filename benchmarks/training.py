@@ -17,11 +17,11 @@ from benchmarks.material import phantoms, written
 from benchmarks.measure import Bench, measure
 from benchmarks.options import note, read_options
 from benchmarks.turns import spread
-from srpipe import console
-from srpipe.errors import SettingsError
-from srpipe.files import write_json
-from srpipe.models.content import load_content
-from srpipe.settings import load_params
+from srpipe.core import console
+from srpipe.core.errors import SettingsError
+from srpipe.core.files import write_json
+from srpipe.settings.params import load_params
+from srpipe.training.content import load_content
 
 
 @console.entry_point

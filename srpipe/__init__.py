@@ -1,1 +1,23 @@
-"""Super-resolution of chest radiographs: the core that the pipeline's stages call."""
+"""Super-resolution of chest radiographs.
+
+from srpipe import upscale
+
+sr = upscale(lr)  # uint8 (h, w) to uint8 (4h, 4w)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from srpipe.enhance.upscale import upscale
+
+__version__ = "0.2.0"
+__all__ = ["__version__", "upscale"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded at first use: torch takes seconds, and whoever asks for a version needs none of it.
+    if name == "upscale":
+        from srpipe.enhance.upscale import upscale
+
+        return upscale
+    raise AttributeError(f"module 'srpipe' has no attribute {name!r}")

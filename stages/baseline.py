@@ -4,23 +4,27 @@ import functools
 
 import pandas as pd
 
-from srpipe import console, paths
-from srpipe.files import write_csv, write_json
-from srpipe.packed import open_packed
-from srpipe.scoring.evaluation import BASELINES, baseline_row, means, text_table
-from srpipe.settings import load_params
-from srpipe.splits import read_split, subset
+from srpipe.core import console, paths
+from srpipe.core.files import write_csv, write_json
+from srpipe.core.parallel import parallel
+from srpipe.data.packed import open_packed
+from srpipe.data.splits import read_split, subset
+from srpipe.evaluation.scorer import baselines, scored_packed_pair
+from srpipe.evaluation.tables import means, text_table
+from srpipe.metrics.baselines import BASELINES
+from srpipe.settings.base import load_section
+from srpipe.settings.scoring import Baseline
 
 
 @console.entry_point
 def main() -> None:
     """Score the baselines, in parallel, and write the per-image table and the means."""
-    params = load_params()
+    settings = load_section("baseline", Baseline)
     packed = open_packed(paths.PACKED)
-    test = subset(read_split(paths.SPLIT), "test")
-    rows = packed.rows(test["image"])
-    work = functools.partial(baseline_row, paths.PACKED, params.baseline.back_projections)
-    table = pd.DataFrame(console.parallel(work, rows, what="baseline"))
+    rows = packed.rows(subset(read_split(paths.SPLIT), "test")["image"])
+    methods = functools.partial(baselines, packed.scale, settings.back_projections)
+    work = functools.partial(scored_packed_pair, methods, paths.PACKED)
+    table = pd.DataFrame(parallel(work, rows, what="baseline"))
     metrics = {name: means(table, f"{name}_") for name in BASELINES}
     write_csv(paths.BASELINE_CSV, table)
     write_json(paths.BASELINE_JSON, {"images": len(table), **metrics})

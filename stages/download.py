@@ -1,9 +1,9 @@
 """Stage download: put the list of images, and where needed the images, into `data/raw/<name>`."""
 
-from srpipe import console, paths
-from srpipe.settings import load_params
-from srpipe.sources import folder, nih, phantom
-from srpipe.sources.manifest import open_source
+from srpipe.core import console, paths
+from srpipe.data.sources import folder, nih, phantom
+from srpipe.data.sources.manifest import open_source
+from srpipe.settings.params import load_params
 
 
 @console.entry_point

@@ -2,24 +2,26 @@
 
 import functools
 
-from srpipe import console, paths
-from srpipe.packed import write_packed
-from srpipe.pairs import make_pair
-from srpipe.settings import load_params
-from srpipe.sources.manifest import open_source
+from srpipe.core import console, paths
+from srpipe.core.parallel import parallel
+from srpipe.data.packed import write_packed
+from srpipe.data.pairs import make_pair
+from srpipe.data.sources.manifest import open_source
+from srpipe.settings.base import load_section
+from srpipe.settings.data import Data, Downsample
 
 
 @console.entry_point
 def main() -> None:
     """Decode every image once, make its LR image, and pack both."""
-    params = load_params()
-    source = open_source(paths.raw(params.data.name))
-    make = functools.partial(make_pair, source, params.downsample)
-    pairs = console.parallel(make, source.entries, what="downsample")
-    manifest = write_packed(paths.PACKED, pairs, params.downsample.scale)
+    data, settings = load_section("data", Data), load_section("downsample", Downsample)
+    source = open_source(paths.raw(data.name))
+    make = functools.partial(make_pair, source, settings)
+    pairs = parallel(make, source.entries, what="downsample")
+    manifest = write_packed(paths.PACKED, pairs, settings.scale)
     pixels = int((manifest["height"] * manifest["width"]).sum())
     console.say(
-        f"{len(manifest)} pairs at {params.downsample.scale}x, {pixels / 1e6:.0f} HR megapixels, "
+        f"{len(manifest)} pairs at {settings.scale}x, {pixels / 1e6:.0f} HR megapixels, "
         f"in {paths.PACKED}"
     )
 

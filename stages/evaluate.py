@@ -5,22 +5,26 @@ And what its adversarial epochs changed: the perception-distortion curve.
 
 import pandas as pd
 
-from srpipe import console, environment, paths, tracking
-from srpipe.checkpoint import load_generator, require_scale, same_weights
-from srpipe.files import write_csv, write_json
-from srpipe.packed import open_packed
-from srpipe.report import draw_pictures, headline, read_baseline
-from srpipe.scoring.curve import curve_table, perception_distortion
-from srpipe.scoring.evaluation import model_row, summary, with_gains
-from srpipe.settings import load_params
-from srpipe.splits import read_split, subset
+from srpipe.core import console, environment, paths
+from srpipe.core.files import write_csv, write_json
+from srpipe.data.packed import open_packed
+from srpipe.data.splits import read_split, subset
+from srpipe.evaluation.curve import curve_table, perception_distortion
+from srpipe.evaluation.gains import summary, with_gains
+from srpipe.evaluation.report import draw_pictures, headline, read_baseline
+from srpipe.evaluation.scorer import scored_pair
+from srpipe.models.checkpoint import load_generator, require_scale
+from srpipe.models.inference import super_resolve
+from srpipe.models.interpolate import same_weights
+from srpipe.settings.base import load_section
+from srpipe.settings.scoring import Evaluate
+from srpipe.tracking import runs
 
 
 @console.entry_point
 def main() -> None:
     """Score the generator, compare it image by image, and draw what there is to see."""
-    params = load_params()
-    settings = params.evaluate
+    settings = load_section("evaluate", Evaluate)
     packed = open_packed(paths.PACKED)
     final, pixel = load_generator(paths.GENERATOR), load_generator(paths.PIXEL)
     require_scale(final, packed.scale, paths.GENERATOR)
@@ -30,23 +34,27 @@ def main() -> None:
     shown = {"SR": model} if same_weights(pixel, final) else {"pixel": before, "adversarial": model}
     test = subset(read_split(paths.SPLIT), "test")
     rows = packed.rows(test["image"])
+    consistent = settings.consistent
     scores = [
-        model_row(model, packed, row, device, consistent=settings.consistent)
+        scored_pair(
+            lambda lr: {"": super_resolve(model, lr, device, consistent=consistent)},
+            packed.pair(row),
+        )
         for row in console.progress(rows, what="evaluate", total=len(rows), unit="image")
     ]
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))
     metrics = {
-        "consistent": settings.consistent,
+        "consistent": consistent,
         **summary(table, samples=settings.bootstrap_samples, seed=settings.seed),
     }
     curve = perception_distortion(pixel, final, settings, packed, table, device)
     pictures = draw_pictures(
-        paths.EVALUATE_PLOTS, table, packed, shown, device, curve, consistent=settings.consistent
+        paths.EVALUATE_PLOTS, table, packed, shown, device, curve, consistent=consistent
     )
     write_csv(paths.EVALUATE_CSV, table)
     write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)
-    with tracking.evaluation_run(paths.GENERATOR) as run:
+    with runs.evaluation_run(paths.GENERATOR) as run:
         run.metrics(headline(metrics))
         run.files(pictures, "evaluate")
     console.say(f"pictures in {paths.EVALUATE_PLOTS}, metrics in {paths.EVALUATE_JSON}")

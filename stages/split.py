@@ -1,17 +1,18 @@
 """Stage split: which images train, validate and test, in `data/split.csv`."""
 
-from srpipe import console, paths
-from srpipe.files import write_csv
-from srpipe.packed import read_manifest
-from srpipe.settings import load_params
-from srpipe.splits import SUBSETS, split_by_patient
+from srpipe.core import console, paths
+from srpipe.core.files import write_csv
+from srpipe.data.packed import read_manifest
+from srpipe.data.splits import SUBSETS, split_by_patient
+from srpipe.settings.base import load_section
+from srpipe.settings.data import Split
 
 
 @console.entry_point
 def main() -> None:
     """Split the packed images by patient."""
-    params = load_params()
-    split = split_by_patient(read_manifest(paths.PACKED), params.split)
+    settings = load_section("split", Split)
+    split = split_by_patient(read_manifest(paths.PACKED), settings)
     write_csv(paths.SPLIT, split)
     for name in SUBSETS:
         part = split[split["subset"] == name]

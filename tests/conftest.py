@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 from scipy import ndimage
 
-from srpipe.packed import Packed, Pair, open_packed, write_packed
-from srpipe.resample import downsample
+from srpipe.data.packed import Packed, Pair, open_packed, write_packed
+from srpipe.imaging.resample import downsample
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SIZES = ((64, 96), (96, 64), (80, 80), (64, 64), (96, 96), (64, 80))

@@ -23,10 +23,10 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from srpipe.checkpoint import load
-from srpipe.files import sha256
-from srpipe.packed import Pair, write_packed
-from srpipe.resample import downsample
+from srpipe.core.files import sha256
+from srpipe.core.torch_file import load
+from srpipe.data.packed import Pair, write_packed
+from srpipe.imaging.resample import downsample
 from tests.conftest import _make_image
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from srpipe import paths
-from srpipe.checkpoint import load_start
-from srpipe.settings import Params
+from srpipe.core import paths
+from srpipe.settings.params import Params
+from srpipe.training.start import load_start
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.txt"))

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft
 
-from srpipe.phantom import plan_cohort, render
-from srpipe.resample import bicubic, downsample
-from srpipe.scoring.metrics import reference, score
+from srpipe.imaging.resample import bicubic, downsample
+from srpipe.metrics.scores import reference, score
+from srpipe.phantom import render
+from srpipe.phantom.cohort import plan_cohort
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # the backend must be chosen first

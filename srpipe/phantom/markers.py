@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from srpipe.imaging.lettering import letter_tile, place
 from srpipe.phantom.acquisition import View
-from srpipe.phantom.lettering import letter_tile, place
 
 FloatArray = NDArray[np.float32]
 Style = Literal["outlined", "shadowed", "plain"]

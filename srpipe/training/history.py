@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from srpipe.files import replacing, rounded
+from srpipe.core.files import replacing, rounded
 
 # A discriminator that is always right teaches nothing: its gradient vanishes.
 SATURATED = 0.99

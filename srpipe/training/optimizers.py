@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon, Optimizer
 
-from srpipe.settings import MUON_CHANNELS, Optimization
+from srpipe.settings.train import MUON_CHANNELS, Optimization
 
 
 class ConvolutionMuon(Muon):

@@ -18,6 +18,9 @@ class Precision:
         return {name: "bf16" if used else "fp32" for name, used in vars(self).items()}
 
 
+FP32 = Precision(generator=False, discriminator=False)
+
+
 def choose(setting: str, device: str, discriminator: str) -> Precision:
     """Return the precision of a setting ("fp32", "bf16" or "auto") on a device.
 

@@ -20,8 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from srpipe import environment
-from srpipe.errors import SettingsError, TrainingError
+from srpipe.core import environment
+from srpipe.core.errors import SettingsError, TrainingError
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Group:
         if self.size == 1:
             return
         given: list[str] = [""] * self.size
-        with explained():
+        with translated_errors():
             dist.all_gather_object(given, what)
         other = [rank for rank, each in enumerate(given) if each != given[0]]
         if other:
@@ -90,7 +90,7 @@ class Group:
         if self.size == 1:
             return list(part)
         parts: list[list[T]] = [[] for _ in range(self.size)]
-        with explained():
+        with translated_errors():
             dist.all_gather_object(parts, list(part))
         return [parts[index % self.size][index // self.size] for index in range(total)]
 
@@ -99,7 +99,7 @@ class Group:
         if self.size == 1 or not values:
             return {name: value.clone() for name, value in values.items()}
         stacked = torch.stack([values[name] for name in sorted(values)])
-        with explained():
+        with translated_errors():
             dist.all_reduce(stacked)
         return dict(zip(sorted(values), stacked / self.size, strict=True))
 
@@ -116,7 +116,7 @@ class Group:
             if self.first:
                 made = [make()]
         finally:
-            with explained():
+            with translated_errors():
                 dist.broadcast_object_list(made, src=0)
         return made[0]  # type: ignore[no-any-return]
 
@@ -226,7 +226,7 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
         yield Group(), device
         return
     parent = os.getppid()
-    with explained():
+    with translated_errors():
         dist.init_process_group(
             "nccl" if cuda else "gloo",
             timeout=PATIENCE,
@@ -238,7 +238,7 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Turn a fault of the connection, or full memory of a GPU, into a TrainingError."""
     try:
         yield

@@ -20,10 +20,10 @@ import filelock
 import torch
 
 import srpipe
-from srpipe import console
-from srpipe.checkpoint import load, save
-from srpipe.errors import CheckpointError, TrainingError
-from srpipe.files import write_json
+from srpipe.core import console
+from srpipe.core.errors import CheckpointError, TrainingError
+from srpipe.core.files import write_json
+from srpipe.core.torch_file import load, save
 
 FORMAT = "srpipe-training-1"
 STATE = "state.pt"
@@ -34,22 +34,12 @@ FINISHED = "finished.json"
 # The parts of srpipe whose code decides what training computes. tests/training/test_resume.py holds
 # this against what the loop imports.
 CODE = (
-    "checkpoint",
-    "consistency",
-    "crops",
-    "difficulty",
-    "inference",
-    "jitter",
-    "losses",
+    "data/packed.py",
+    "imaging",
+    "metrics",
     "models",
-    "overlays",
-    "packed",
-    "phantom",
-    "resample",
-    "scoring",
-    "seeds",
-    "settings",
-    "tensorfile",
+    "settings/base.py",
+    "settings/train.py",
     "training",
 )
 
@@ -121,9 +111,9 @@ def code_digest() -> str:
     root = Path(srpipe.__file__).parent
     digest = hashlib.sha256(torch.__version__.encode())
     for part in CODE:
-        single = root / f"{part}.py"
-        for path in [single] if single.exists() else sorted((root / part).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+        path = root / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
 

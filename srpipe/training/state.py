@@ -1,4 +1,4 @@
-"""All that training changes: networks, their average, optimizers; what a checkpoint holds."""
+"""All that training changes: networks, the EMA, optimizers; what a checkpoint holds."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,14 +10,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from srpipe.checkpoint import build_generator
 from srpipe.models.base import SRGenerator
-from srpipe.models.discriminators import build_discriminator
-from srpipe.seeds import seed_torch
-from srpipe.settings import Optimization, Train
-from srpipe.training.average import Average
+from srpipe.settings.train import Optimization, Train
+from srpipe.training.ema import Ema
+from srpipe.training.networks import build_discriminator, build_generator
 from srpipe.training.optimizers import optimizers_of
-from srpipe.training.precision import compiled
+from srpipe.training.precision import FP32, Precision, compiled
 from srpipe.training.processes import Group
 from srpipe.training.synchronised import synchronise
 
@@ -29,12 +27,18 @@ ADVERSARIAL_BETAS = (0.9, 0.99)
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where and how training runs; none of it is a hyperparameter."""
+    """Where and how training runs; none of it is a hyperparameter.
+
+    `precision` is what `train.precision` comes to on this device; `threads` cut crops;
+    `save_seconds` lie between two saves of what a killed training needs to go on.
+    """
 
     device: str = "cpu"
     group: Group = field(default_factory=Group)
+    precision: Precision = FP32
     compile_mode: str | None = None
     threads: int = 1
+    save_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,11 @@ class Learner:
 class StageState:
     """What one stage trains. `discriminator` and `pixel` belong to the adversarial stage.
 
-    `pixel` is the averaged generator that the pixel stage ended with.
+    `pixel` is the generator (EMA) that the pixel stage ended with.
     """
 
     generator: Learner
-    average: Average[SRGenerator]
+    ema: Ema[SRGenerator]
     discriminator: Learner | None = None
     pixel: SRGenerator | None = None
 
@@ -83,22 +87,30 @@ class StageState:
         """Say whether this is the adversarial stage."""
         return self.discriminator is not None
 
+    def set_rates(self, generator: float, discriminator: float) -> None:
+        """Set the learning rates of the next step."""
+        self.generator.set_rate(generator)
+        if self.discriminator is not None:
+            self.discriminator.set_rate(discriminator)
+
     def state(self, *, finished: bool) -> dict[str, Any]:
         """Return what a checkpoint holds, loadable without running code."""
-        judge = None if finished or self.discriminator is None else self.discriminator.state()
+        discriminator = (
+            None if finished or self.discriminator is None else self.discriminator.state()
+        )
         return {
             "generator": None if finished else self.generator.state(),
-            "average": self.average.network.state_dict(),
-            "average_steps": self.average.steps,
-            "discriminator": judge,
+            "average": self.ema.network.state_dict(),
+            "average_steps": self.ema.steps,
+            "discriminator": discriminator,
             "pixel": self.pixel.state_dict() if self.pixel is not None else None,
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take over a checkpoint's state of the same stage."""
         self.generator.load(state["generator"])
-        self.average.network.load_state_dict(state["average"])
-        self.average.steps = state["average_steps"]
+        self.ema.network.load_state_dict(state["average"])
+        self.ema.steps = state["average_steps"]
         if self.discriminator is not None:
             self.discriminator.load(state["discriminator"])
         if self.pixel is not None:
@@ -109,7 +121,7 @@ def pixel_stage(
     settings: Train, scale: int, hardware: Hardware, start: Mapping[str, Tensor] | None = None
 ) -> StageState:
     """Return a generator ready for its first step: with given weights, or new ones of the seed."""
-    seed_torch(settings.seed)
+    torch.manual_seed(settings.seed)
     generator = _placed(build_generator(settings.generator, scale), hardware)
     if start is not None:
         generator.load_state_dict(start)
@@ -123,7 +135,7 @@ def pixel_stage(
             hardware,
             compile=True,
         ),
-        Average(generator, settings.ema),
+        Ema(generator, settings.ema),
     )
 
 
@@ -132,21 +144,24 @@ def adversarial_stage(
 ) -> StageState:
     """Return a generator with the weights of `pixel` and a new discriminator, ready to begin."""
     # Its own seed: the same discriminator, whether or not the pixel stage ran in this process.
-    seed_torch(settings.seed)
+    torch.manual_seed(settings.seed)
     generator = _placed(build_generator(settings.generator, scale), hardware)
     generator.load_state_dict(pixel.state_dict())
     kept = _placed(build_generator(settings.generator, scale), hardware)
     kept.load_state_dict(pixel.state_dict())
-    seed_torch(settings.seed + 1)
+    torch.manual_seed(settings.seed + 1)
     discriminator = _placed(
-        build_discriminator(settings.discriminator, settings.generator.channels), hardware
+        build_discriminator(settings.adversarial.discriminator, settings.generator.channels),
+        hardware,
     )
-    rate, betas = settings.adversarial_learning_rate, ADVERSARIAL_BETAS
-    judge_rate = settings.discriminator.learning_rate
+    rate, betas = settings.adversarial.learning_rate, ADVERSARIAL_BETAS
+    discriminator_rate = settings.adversarial.discriminator.learning_rate
     return StageState(
         _learner(generator, settings, "adamw", rate, betas, hardware, compile=True),
-        Average(generator, settings.ema),
-        _learner(discriminator, settings, "adamw", judge_rate, betas, hardware, compile=False),
+        Ema(generator, settings.ema),
+        _learner(
+            discriminator, settings, "adamw", discriminator_rate, betas, hardware, compile=False
+        ),
         kept.eval().requires_grad_(False),
     )
 

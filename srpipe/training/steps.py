@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from srpipe.crops import Batch
-from srpipe.inference import to_channels
-from srpipe.losses import GeneratorLoss, discriminator_loss, generator_loss
-from srpipe.settings import Loss
+from srpipe.imaging.tensors import to_channels
+from srpipe.training.crops.cutting import Batch
+from srpipe.training.losses import GeneratorLoss, Objective, discriminator_loss, generator_loss
 from srpipe.training.precision import Precision, autocast
 from srpipe.training.state import Learner
 
@@ -64,7 +63,7 @@ def counted_pixels(hidden: Tensor, side: int) -> Tensor:
 def pixel_step(
     generator: Learner,
     crops: Crops,
-    weights: Loss,
+    objective: Objective,
     precision: Precision,
     clip: float,
 ) -> dict[str, Tensor]:
@@ -73,7 +72,7 @@ def pixel_step(
     Args:
         generator: in train mode.
         crops: LR and HR.
-        weights: the loss settings.
+        objective: what is minimised.
         precision: of the forward pass.
         clip: largest norm of the gradient, 0 for any.
 
@@ -81,7 +80,7 @@ def pixel_step(
         Scalars, detached: total, image, total_variation, gradient_norm.
     """
     sr = _super_resolved(generator, crops, precision)
-    losses = generator_loss(sr, crops.hr, weights, discriminator=None, content=None)
+    losses = generator_loss(sr, crops.hr, objective)
     norm = _learn(generator, losses.total, clip)
     return {**_named(losses), "gradient_norm": norm}
 
@@ -90,8 +89,7 @@ def adversarial_step(
     generator: Learner,
     discriminator: Learner,
     crops: Crops,
-    weights: Loss,
-    content: nn.Module | None,
+    objective: Objective,
     precision: Precision,
     clip: float,
 ) -> dict[str, Tensor]:
@@ -112,24 +110,24 @@ def adversarial_step(
     with autocast(device, precision.discriminator):
         real_logits = _counted(discriminator.forward(hr), crops.counted)
         fake_logits = _counted(discriminator.forward(sr.detach()), crops.counted)
-    judged = discriminator_loss(weights.adversarial_form, real_logits.float(), fake_logits.float())
-    judge_norm = _learn(discriminator, judged.total, clip)
+    found = discriminator_loss(objective.form, real_logits.float(), fake_logits.float())
+    discriminator_norm = _learn(discriminator, found.total, clip)
 
     discriminator.network.requires_grad_(False)
     with autocast(device, precision.discriminator):
         # Not the distributed form: it would wait for gradients that this pass does not make.
-        judge = _Judge(discriminator.network, crops.counted)
-        losses = generator_loss(sr, hr, weights, discriminator=judge, content=content)
+        masked = MaskedDiscriminator(discriminator.network, crops.counted)
+        losses = generator_loss(sr, hr, objective, masked)
     norm = _learn(generator, losses.total, clip)
     return {
         **_named(losses),
         "gradient_norm": norm,
-        "discriminator": judged.total.detach(),
-        "real": judged.real_score,
-        "fake": judged.fake_score,
-        "real_accuracy": judged.real_accuracy,
-        "fake_accuracy": judged.fake_accuracy,
-        "discriminator_norm": judge_norm,
+        "discriminator": found.total.detach(),
+        "real": found.real_score,
+        "fake": found.fake_score,
+        "real_accuracy": found.real_accuracy,
+        "fake_accuracy": found.fake_accuracy,
+        "discriminator_norm": discriminator_norm,
     }
 
 
@@ -141,8 +139,8 @@ def _super_resolved(generator: Learner, crops: Crops, precision: Precision) -> T
     return sr if crops.counted is None else torch.where(crops.counted, sr, crops.hr)
 
 
-class _Judge(nn.Module):
-    """A discriminator whose verdicts count only where the crops do."""
+class MaskedDiscriminator(nn.Module):
+    """A discriminator whose logits count only where the crops do."""
 
     def __init__(self, network: nn.Module, counted: Tensor | None) -> None:
         super().__init__()
@@ -154,9 +152,9 @@ class _Judge(nn.Module):
 
 
 def _counted(logits: Tensor, counted: Tensor | None) -> Tensor:
-    """Take the verdicts on pixels that count: where SR is HR, there is nothing to tell.
+    """Take the logits of pixels that count: where SR is HR, there is nothing to tell apart.
 
-    A verdict on a whole crop is left as it is; what is the same in HR and SR says nothing in it.
+    The logit of a whole crop is left as it is; what is the same in HR and SR says nothing in it.
     """
     return logits if counted is None or logits.ndim != 4 else logits[counted]
 

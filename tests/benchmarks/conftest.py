@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.options import Effort
-from srpipe.settings import Params, load_params
+from srpipe.settings.params import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Effort(

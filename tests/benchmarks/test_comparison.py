@@ -24,17 +24,17 @@ from benchmarks.methods import (
     all_images,
     released,
 )
-from srpipe import paths
-from srpipe.checkpoint import LoadedGenerator, load_generator, save_plain, save_released
-from srpipe.errors import DataError
-from srpipe.images import encode_png
-from srpipe.inference import super_resolve
-from srpipe.models.generators import SwiftSRGAN
+from srpipe.core import paths
+from srpipe.core.errors import DataError
+from srpipe.data.packed import Pair
+from srpipe.data.pairs import make_pair
+from srpipe.formats.raster import encode_png
+from srpipe.imaging.resample import back_project, bicubic
+from srpipe.metrics.scores import reference, score
+from srpipe.models.checkpoint import LoadedGenerator, load_generator, save_plain, save_released
+from srpipe.models.inference import super_resolve
 from srpipe.models.plain_sr import PlainSR
-from srpipe.packed import Pair
-from srpipe.pairs import make_pair
-from srpipe.resample import back_project, bicubic
-from srpipe.scoring.metrics import reference, score
+from srpipe.models.srresnet import SwiftSRGAN
 from tests.conftest import MakeImage
 
 ROOT = Path(__file__).resolve().parents[2]

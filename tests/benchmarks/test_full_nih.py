@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import full_nih
 from benchmarks.full_nih import Rates
-from srpipe.settings import Params, load_params
+from srpipe.settings.params import Params, load_params
 
 RATES = Rates(prepare=0.05, baseline=2.0, evaluate=3.0, train=0.5, cores=2, memory=1.5e9)
 

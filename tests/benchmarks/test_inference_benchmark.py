@@ -10,7 +10,7 @@ import torch
 from benchmarks import inference
 from benchmarks.inference import PUBLISHED, Figures, as_json, measure, peak_memory, text
 from benchmarks.turns import Spread
-from srpipe.checkpoint import LoadedGenerator, save_released
+from srpipe.models.checkpoint import LoadedGenerator, save_released
 from srpipe.models.plain_sr import PlainSR
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import predecessor
-from srpipe.models.generators import SwiftSRGAN
+from srpipe.models.srresnet import SwiftSRGAN
 
 
 @pytest.fixture(scope="module")

@@ -25,8 +25,8 @@ from benchmarks.results_pages import (
     replace_block,
 )
 from benchmarks.turns import Spread
-from srpipe.errors import DataError
-from srpipe.scoring.metrics import Scores
+from srpipe.core.errors import DataError
+from srpipe.metrics.scores import Scores
 
 OURS = Weights({FIDELITY: Path("ours.safetensors")})
 # Scores of bicubic's four images of three patients; every method's are these and its gain.

@@ -14,9 +14,9 @@ from benchmarks import loading, measure, options, processes, training
 from benchmarks.material import written
 from benchmarks.options import Effort
 from benchmarks.turns import ratios
-from srpipe.errors import SettingsError, TrainingError
-from srpipe.resample import GreyImage
-from srpipe.settings import Params
+from srpipe.core.errors import SettingsError, TrainingError
+from srpipe.imaging.resample import GreyImage
+from srpipe.settings.params import Params
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = {"train_step_ratio", "loader_ratio", "crops_per_second_per_core"}

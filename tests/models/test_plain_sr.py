@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from srpipe.imaging.resample import bicubic, to_grey
 from srpipe.models.base import SRGenerator, local_detail, upscale_bicubic
 from srpipe.models.plain_sr import NOISE, PlainSR, deepened
-from srpipe.resample import bicubic, to_grey
 
 SCALES = pytest.mark.parametrize("scale", [2, 4, 8])
 

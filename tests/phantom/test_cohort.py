@@ -2,7 +2,9 @@
 
 import pytest
 
-from srpipe.phantom import COLUMNS, Exposure, plan_cohort, table
+from srpipe.phantom import table
+from srpipe.phantom.cohort import Exposure, plan_cohort
+from srpipe.phantom.table import COLUMNS
 
 
 def test_image_names_follow_the_nih() -> None:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from srpipe.imaging.lettering import letter_tile
 from srpipe.phantom.acquisition import View, sample_acquisition
 from srpipe.phantom.anatomy import sample_anatomy
 from srpipe.phantom.canvas import Frame, deposit, tube
 from srpipe.phantom.collimation import Field, bar_mask, exposed_share, sample_field
 from srpipe.phantom.detector import expose
-from srpipe.phantom.lettering import letter_tile
 from srpipe.phantom.markers import BurnedText, burn_in, lead_thickness, sample_markers
 from srpipe.phantom.seeding import Stream, generator
 from srpipe.phantom.skeleton import RIB_PAIRS, project_ribs

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from srpipe.phantom import Exposure, plan_cohort, render
+from srpipe.phantom import render
+from srpipe.phantom.cohort import Exposure, plan_cohort
 
 Grey = NDArray[np.uint8]
 

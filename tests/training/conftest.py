@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from srpipe.packed import Packed
+from srpipe.data.packed import Packed
 from stages import train
 from tests import survival
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from srpipe.settings import Train
+from srpipe.settings.train import Train
 
 SETTINGS: dict[str, Any] = {
     "seed": 0,

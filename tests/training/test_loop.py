@@ -13,16 +13,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srpipe.crops import CropPlan
-from srpipe.errors import DataError, SettingsError, TrainingError
-from srpipe.inference import super_resolve
-from srpipe.models.content import ContentFeatures, load_content
+from srpipe.core.errors import DataError, SettingsError, TrainingError
+from srpipe.data.packed import Packed
+from srpipe.imaging.resample import bicubic
+from srpipe.metrics.features import ContentFeatures
+from srpipe.metrics.scores import Scores, reference, score
+from srpipe.models.inference import super_resolve
 from srpipe.models.plain_sr import PlainSR
-from srpipe.packed import Packed
-from srpipe.resample import bicubic
-from srpipe.scoring.metrics import Scores, reference, score
-from srpipe.settings import Content, Loss
+from srpipe.settings.train import Content, Loss
 from srpipe.training import loop, resume
+from srpipe.training.content import load_content
+from srpipe.training.crops.batches import CropPlan
 from srpipe.training.history import EpochRecord
 from srpipe.training.loop import Task, TrainingResult, check_task, train
 from srpipe.training.resume import Store

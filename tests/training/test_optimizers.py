@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Muon
 
-from srpipe.models.generators import SwiftSRGAN
 from srpipe.models.plain_sr import PlainSR
+from srpipe.models.srresnet import SwiftSRGAN
 from srpipe.training.optimizers import ConvolutionMuon, optimizers_of
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)

@@ -22,9 +22,9 @@ import torch.distributed.run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from srpipe.errors import SettingsError, TrainingError
-from srpipe.packed import open_packed
-from srpipe.settings import Train
+from srpipe.core.errors import SettingsError, TrainingError
+from srpipe.data.packed import open_packed
+from srpipe.settings.train import Train
 from srpipe.training import loop, processes
 from srpipe.training.history import EpochRecord
 from srpipe.training.loop import Task, TrainingResult, train

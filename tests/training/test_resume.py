@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import srpipe
-from srpipe import checkpoint
-from srpipe.errors import CheckpointError, OutputError, TrainingError
+from srpipe.core.errors import CheckpointError, OutputError, TrainingError
+from srpipe.models import checkpoint
 from srpipe.training import resume
 from srpipe.training.resume import CODE, Store, code_digest, fingerprint, opened
 from tests.imports import transitive_imports

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srpipe.checkpoint import load, save
-from srpipe.models.discriminator import Discriminator
-from srpipe.models.generators import SRGAN, SwiftSRGAN
-from srpipe.models.unet_discriminator import UNetDiscriminator
-from srpipe.settings import Train
+from srpipe.core.torch_file import load, save
+from srpipe.models.srresnet import SRGAN, SwiftSRGAN
+from srpipe.settings.train import Train
+from srpipe.training.discriminators.swift import Discriminator
+from srpipe.training.discriminators.unet import UNetDiscriminator
 from srpipe.training.optimizers import ConvolutionMuon
 from srpipe.training.precision import Precision
 from srpipe.training.state import Hardware, StageState, adversarial_stage, pixel_stage

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from srpipe.crops import Batch
-from srpipe.models.discriminator import Discriminator
-from srpipe.models.generators import SwiftSRGAN
-from srpipe.settings import Loss
+from srpipe.models.srresnet import SwiftSRGAN
+from srpipe.settings.train import Loss
+from srpipe.training.crops.batches import Batch
+from srpipe.training.discriminators.swift import Discriminator
 from srpipe.training.precision import Precision
 from srpipe.training.state import Learner
 from srpipe.training.steps import Crops, adversarial_step, counted_pixels, on_device, pixel_step

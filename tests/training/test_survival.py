@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from srpipe.checkpoint import load_generator
-from srpipe.packed import open_packed
+from srpipe.data.packed import open_packed
+from srpipe.models.checkpoint import load_generator
 from srpipe.training.resume import fingerprint
 from stages import train
 from tests import survival

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from srpipe.models.generators import SwiftSRGAN
-from srpipe.training.average import Average
+from srpipe.models.srresnet import SwiftSRGAN
+from srpipe.training.ema import Average
 from srpipe.training.processes import Group
 from srpipe.training.synchronised import SynchronisedBatchNorm2d, synchronise
 from tests.training.pair import in_two

@@ -1,0 +1,130 @@
+"""`srpipe evaluate`: score a generator on a folder of HR radiographs."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from srpipe.cli.options import Commands, add_sixteen_bit, positive, raw_text
+from srpipe.core import environment
+from srpipe.core.errors import DataError
+from srpipe.core.extras import require
+from srpipe.core.files import rounded, write_json
+
+EVALUATE = """\
+Score a generator on a folder of HR radiographs (PNG, JPEG, TIFF; subfolders too).
+
+Each image is cut to a multiple of the generator's scale, made small by Pillow's antialiased
+bicubic (8-bit), super-resolved, and compared with itself. The same is done for bicubic, and for
+bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border cropped:
+
+  psnr, ssim                whole image (SSIM: Wang 2004, 11x11 Gaussian, sigma 1.5)
+  psnr_masked, ssim_masked  without burned-in markers (pixels that differ from their 15x15 median by
+                            more than 0.2, grown by 12 px) and without an 8-px border; an image
+                            on which nothing would be left counts whole
+  lr_psnr                   the SR image made small again, against the LR image
+  content_distance          mean squared difference to HR of the features of EfficientNet-Lite0
+                            (ImageNet), in tiles of at most 512x512; lower is better. A generator
+                            trained with a content loss on this network, our default, is favoured
+
+Weights: a checkpoint of this project, or the plain Swift-SRGAN form (.pth.tar) that others publish.
+They are loaded without running any code from them. Grey images are repeated for a colour generator,
+and the mean of its channels is taken.
+"""
+EXAMPLES = """\
+examples:
+  srpipe upscale --images small --out large
+  srpipe evaluate --weights models/generator.pt --images my-radiographs
+  srpipe evaluate --weights netG_4x_epoch5.pth.tar --images nih/images --list nih/test_list.txt \\
+                  --json scores.json
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a generator on a folder of HR radiographs, beside bicubic",
+        **raw_text(EVALUATE, EXAMPLES),
+    )
+    parser.add_argument("--weights", required=True, metavar="NAME|FILE", help="generator")
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="PATH", help="folder of HR images, or one"
+    )
+    parser.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="take only the image names in this file, one a line",
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all scores to this file")
+    parser.add_argument(
+        "--back-projections",
+        type=positive,
+        default=3,
+        metavar="N",
+        help="steps of the second baseline (default: 3)",
+    )
+    parser.add_argument(
+        "--consistent",
+        action="store_true",
+        help="make the generator's images downsample to LR before they are scored",
+    )
+    add_sixteen_bit(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Score every image, print the means, write all scores where that is asked for."""
+    require("train", "srpipe evaluate")
+    # torch takes seconds to load: not before the arguments are known to be right.
+    from srpipe.evaluation.folder import evaluate_folder, summary_text
+    from srpipe.formats.listing import image_files
+    from srpipe.models.checkpoint import load_generator
+    from srpipe.models.released import weights_file
+
+    weights = weights_file(options.weights)
+    loaded = load_generator(weights)
+    files = _listed(image_files(options.images, "--images"), options.list)
+    rows = evaluate_folder(
+        files,
+        loaded,
+        environment.device_name(),
+        back_projections=options.back_projections,
+        consistent=options.consistent,
+        sixteen_bit=options.sixteen_bit,
+    )
+    what = f"{loaded.architecture} {loaded.scale}x" + (", consistent" * options.consistent)
+    print(summary_text(rows, f"{weights.name} ({what})", options.back_projections))
+    if options.json is not None:
+        columns = [column for column in rows[0] if column != "image"]
+        mean = {column: _mean(rows, column) for column in columns}
+        images = [_rounded_row(row) for row in rows]
+        write_json(options.json, {"consistent": options.consistent, "mean": mean, "images": images})
+
+
+def _listed(files: dict[str, Path], names: Path | None) -> dict[str, Path]:
+    if names is None:
+        return files
+    try:
+        lines = names.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--list: cannot read {names}: {error}") from error
+    wanted = [line.strip() for line in lines if line.strip()]
+    missing = [name for name in wanted if name not in files]
+    if missing or not wanted:
+        raise DataError(
+            f"--list: {len(missing)} of the {len(wanted)} names in {names} are not among the "
+            f"{len(files)} images, the first is {missing[0] if missing else '(none)'}"
+        )
+    return {name: files[name] for name in wanted}
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], column: str) -> float:
+    import pandas as pd
+
+    return rounded(pd.Series([row[column] for row in rows]).mean(), 6)
+
+
+def _rounded_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value if key == "image" else rounded(value, 6) for key, value in row.items()}

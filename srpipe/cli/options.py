@@ -1,0 +1,45 @@
+"""What commands have in common: how help is laid out, checks of values."""
+
+import argparse
+import math
+from typing import Any
+
+# What `add_parser` belongs to; argparse gives it no public name.
+Commands = Any
+
+
+def raw_text(description: str, epilog: str | None = None) -> dict[str, Any]:
+    """Return arguments for a parser that prints its texts as they are laid out here."""
+    return {
+        "description": description,
+        "epilog": epilog,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+
+
+def add_sixteen_bit(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how 16-bit images become 8-bit."""
+    parser.add_argument(
+        "--sixteen-bit",
+        choices=("minmax", "full_range"),
+        default="minmax",
+        help="how 16-bit images become 8-bit: own range (default) or 0..65535",
+    )
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1."""
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"given {text!r}, allowed is a whole number of at least 1")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"given {text!r}, allowed is a number from 0 to 1")
+    return value

@@ -1,0 +1,81 @@
+"""`srpipe upscale`: super-resolve files."""
+
+import argparse
+import functools
+from pathlib import Path
+
+from srpipe.cli.options import Commands, add_sixteen_bit, raw_text
+from srpipe.core import console, environment
+from srpipe.models.released import released_names
+
+DEFAULT = "plain_sr_x4"
+UPSCALE = """\
+Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-bit grey PNGs.
+
+16-bit images become 8-bit first, as in the pipeline. --consistent moves each result, no further
+than needed, until it downsamples to its input within 8-bit rounding: nothing that the input says is
+lost, and its noise is kept too.
+
+Not for diagnosis: a network can blur or invent detail. See MODEL_CARD.md.
+"""
+UPSCALE_EXAMPLE = """\
+examples:
+  srpipe upscale --images small --out large
+  srpipe upscale --images small.png --out large --consistent --weights models/generator.pt
+"""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "upscale",
+        help="super-resolve radiographs with a released generator or your own",
+        **raw_text(UPSCALE, UPSCALE_EXAMPLE),
+    )
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="PATH", help="folder of images, or one"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    parser.add_argument(
+        "--weights",
+        default=DEFAULT,
+        metavar="NAME|FILE",
+        help=f"released model ({', '.join(released_names())}) or file (default: {DEFAULT})",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="bf16 is quicker where the hardware multiplies it, and off by a grey level here and "
+        "there (default: fp32)",
+    )
+    parser.add_argument("--consistent", action="store_true", help="make each result agree with LR")
+    add_sixteen_bit(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Super-resolve every image."""
+    # torch takes seconds to load: not before the arguments are known to be right.
+    from srpipe.enhance.upscale import load, targets, upscale, upscale_file
+    from srpipe.formats.listing import image_files
+
+    files = image_files(options.images, "--images")
+    written = targets(files, options.images, options.out)
+    loaded = load(options.weights)
+    device = environment.device_name()
+    enhance = functools.partial(
+        upscale,
+        weights=loaded,
+        consistent=options.consistent,
+        precision=options.precision,
+        device=device,
+    )
+    for name, path in console.progress(
+        files.items(), what="upscale", total=len(files), unit="image"
+    ):
+        upscale_file(path, written[name], enhance, options.sixteen_bit)
+    console.say(
+        f"{len(files)} image(s) in {options.out}, {loaded.scale} times as large each way, by "
+        f"{options.weights} on {device}"
+    )

@@ -1,0 +1,162 @@
+"""`srpipe export` and `srpipe interpolate`: from weights files to others."""
+
+import argparse
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from srpipe.cli.options import Commands, raw_text, share
+from srpipe.core import console
+from srpipe.core.errors import CheckpointError, DataError
+from srpipe.core.files import sha256
+
+EXPORT = """\
+Write a generator in a form that others read, by the suffix of --out:
+
+  .safetensors  the arrays, and a JSON record of what they are: architecture, scale, settings of the
+                training, commit, data, scores, SHA-256 (as the files in models/released);
+                with --half the kernels are float16, and float32 again when loaded
+  .pt           the plain Swift-SRGAN form, a bare state dict; for swift_srgan without bicubic_skip
+
+spandrel, and so chaiNNer and ComfyUI, load both of a swift_srgan without bicubic_skip.
+"""
+EXPORT_EXAMPLE = """\
+example:
+  srpipe export --weights models/generator.pt --out mine.safetensors \\
+                --data "88 radiographs of our clinic" --scores metrics/evaluate.json
+"""
+INTERPOLATE = """\
+Mix two generators: weights (1 - alpha) * PIXEL + alpha * ADVERSARIAL (ESRGAN's network
+interpolation). It makes sense where the second was trained on from the first, as the adversarial
+epochs of our training do: 0 is the pixel epochs' fidelity, 1 the adversarial epochs' sharpness.
+
+The file is a checkpoint like any other; it records alpha and the SHA-256 of both parents.
+metrics/curve.csv of the evaluate stage says what lies between.
+"""
+INTERPOLATE_EXAMPLE = """\
+example:
+  srpipe interpolate --pixel models/pixel.pt --adversarial models/generator.pt --alpha 0.5 \\
+                     --out mixed.pt
+"""
+CODE = Path(__file__).resolve().parents[1]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands."""
+    interpolate = commands.add_parser(
+        "interpolate",
+        help="mix the generators before and after the adversarial epochs",
+        **raw_text(INTERPOLATE, INTERPOLATE_EXAMPLE),
+    )
+    for name, what in (("pixel", "before"), ("adversarial", "after")):
+        interpolate.add_argument(
+            f"--{name}",
+            required=True,
+            metavar="NAME|FILE",
+            help=f"generator {what} the adversarial epochs",
+        )
+    interpolate.add_argument(
+        "--alpha", type=share, required=True, metavar="A", help="share of the second, 0 to 1"
+    )
+    interpolate.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write")
+    interpolate.set_defaults(run=run_interpolate)
+    export = commands.add_parser(
+        "export",
+        help="write a checkpoint in a form that other tools load",
+        **raw_text(EXPORT, EXPORT_EXAMPLE),
+    )
+    export.add_argument("--weights", required=True, metavar="NAME|FILE", help="generator")
+    export.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write")
+    export.add_argument("--data", metavar="TEXT", help="what it was trained on, for the record")
+    export.add_argument("--licence", metavar="TEXT", help="of the weights, for the record")
+    export.add_argument(
+        "--scores", type=Path, metavar="FILE", help="JSON of an evaluation, for the record"
+    )
+    export.add_argument(
+        "--half", action="store_true", help="store kernels in float16: half the size"
+    )
+    export.set_defaults(run=run_export)
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write a generator in another form."""
+    from srpipe.models.checkpoint import HALF, KERNELS, load_generator, save_plain, save_released
+    from srpipe.models.released import SUFFIX, weights_file
+
+    loaded = load_generator(weights_file(options.weights))
+    facts = {"data": options.data, "licence": options.licence}
+    given = {name: value for name, value in facts.items() if value is not None}
+    if options.scores is not None:
+        given["scores"] = _read_scores(options.scores)
+    if options.half:
+        given[KERNELS] = HALF
+    if options.out.suffix == SUFFIX:
+        # What was recorded once stays: a file is exported again to add its scores.
+        save_released(options.out, loaded, {"commit": commit(), **loaded.record, **given})
+    elif given:
+        named = ["half" if name == KERNELS else name for name in given]
+        raise CheckpointError(
+            f"--out is {options.out}: only a {SUFFIX} file can hold what comes with "
+            f"{', '.join(f'--{name}' for name in named)}. Name such a file, or leave them out"
+        )
+    else:
+        save_plain(options.out, loaded)
+    console.say(f"wrote {options.out}")
+
+
+def commit(code: Path = CODE) -> str:
+    """Return the commit of a folder of code, with "-changed" where its files differ from it.
+
+    By default of this package alone: `dvc exp run` changes params.yaml, which a checkpoint records.
+    """
+    try:
+        name, changed = (
+            subprocess.run(
+                ["git", *what], check=True, capture_output=True, text=True, cwd=code
+            ).stdout
+            for what in (
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no", "--", "."),
+            )
+        )
+    except (OSError, subprocess.CalledProcessError):
+        console.warn("this is no git repository: the commit is recorded as unknown")
+        return "unknown"
+    return name.strip() + ("-changed" if changed.strip() else "")
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"--scores: cannot read {path} as JSON: {error}") from error
+    if not isinstance(scores, dict):
+        raise DataError(f"--scores: {path} holds no JSON object: give an evaluation's JSON")
+    return scores
+
+
+def run_interpolate(options: argparse.Namespace) -> None:
+    """Write a generator between two."""
+    from srpipe.models.checkpoint import load_generator, save_generator
+    from srpipe.models.interpolate import interpolate
+    from srpipe.models.released import weights_file
+
+    files = [weights_file(given) for given in (options.pixel, options.adversarial)]
+    pixel, adversarial = map(load_generator, files)
+    mixed = interpolate(pixel, adversarial, options.alpha)
+    save_generator(
+        options.out,
+        mixed.model,
+        architecture=mixed.architecture,
+        hyperparameters=mixed.hyperparameters,
+        training={
+            "interpolation": {
+                "alpha": options.alpha,
+                "pixel_sha256": sha256(files[0]),
+                "adversarial_sha256": sha256(files[1]),
+            }
+        },
+        metrics={},
+    )
+    console.say(f"wrote {options.out}")

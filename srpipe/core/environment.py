@@ -1,0 +1,135 @@
+"""What the machine gives: device, worker processes, threads.
+
+Hardware is no parameter: it comes from the environment, so that another machine does not make DVC
+train again.
+
+    SRPIPE_DEVICE              auto (default), cpu, cuda, cuda:1, mps
+    SRPIPE_WORKERS             processes for image work, threads for cutting crops; default: the
+                               CPUs this process may use
+    SRPIPE_PROCESSES           training processes on this machine; default: one a GPU, or one
+    SRPIPE_COMPILE             off (default), on, or cudagraphs: torch.compile of the generator
+    SRPIPE_CHECKPOINT_SECONDS  how often training saves what it needs to go on; default 60
+"""
+
+import math
+import os
+
+from srpipe.core.errors import SettingsError
+
+
+def workers() -> int:
+    """Return the number of worker processes (>= 1).
+
+    Raises:
+        SettingsError: SRPIPE_WORKERS is not a whole number of at least 1.
+    """
+    return _count("SRPIPE_WORKERS", available_cpus(), "to use every CPU")
+
+
+def processes(device: str) -> int:
+    """Return the number of training processes on this machine (>= 1).
+
+    Raises:
+        SettingsError: SRPIPE_PROCESSES is no whole number of at least 1, or there are fewer GPUs.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if device == "cuda" else 1
+    count = _count("SRPIPE_PROCESSES", gpus, "for one a GPU, or one on the CPU")
+    if device.startswith("cuda") and count > gpus:
+        raise SettingsError(
+            f"SRPIPE_PROCESSES is {count}, but {device} has {gpus} GPU(s): lower it, or unset it "
+            "for one a GPU"
+        )
+    return count
+
+
+def crop_threads() -> int:
+    """Return the threads that cut crops for one training process: its part of the workers, 1 to 8.
+
+    Eight cut more crops than any device here takes; more only hold memory.
+    """
+    return min(8, max(1, workers() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def compile_mode() -> str | None:
+    """Return the mode for torch.compile, None for off.
+
+    Raises:
+        SettingsError: SRPIPE_COMPILE is another word.
+    """
+    modes = {"off": None, "on": "default", "cudagraphs": "reduce-overhead"}
+    given = os.environ.get("SRPIPE_COMPILE", "off")
+    if given not in modes:
+        raise SettingsError(f"SRPIPE_COMPILE is {given!r}: allowed are {', '.join(modes)}")
+    return modes[given]
+
+
+def checkpoint_seconds() -> float:
+    """Return the seconds between two saves of the training state (>= 0; 0 is every step).
+
+    Raises:
+        SettingsError: SRPIPE_CHECKPOINT_SECONDS is no number of at least 0.
+    """
+    given = os.environ.get("SRPIPE_CHECKPOINT_SECONDS", "60")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SettingsError(
+            f"SRPIPE_CHECKPOINT_SECONDS is {given!r}: allowed is a number of at least 0 (0: save "
+            "after every step). Correct it or unset it for 60."
+        )
+    return seconds
+
+
+def _count(name: str, default: int, unset: str) -> int:
+    given = os.environ.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit()) or int(given) < 1:
+        raise SettingsError(
+            f"{name} is {given!r}: allowed is a whole number of at least 1. "
+            f"Correct it or unset it {unset}."
+        )
+    return int(given)
+
+
+def available_cpus() -> int:
+    """Return the CPUs this process may run on; a container's quota of CPU time is not seen."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def device_name() -> str:
+    """Return the torch device to use: SRPIPE_DEVICE, or the best that is there.
+
+    Raises:
+        SettingsError: the device asked for is not there.
+    """
+    import torch  # here, so that the stages without a network do not load it
+
+    given = os.environ.get("SRPIPE_DEVICE", "auto")
+    if given == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind, _, index = given.partition(":")
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    devices = torch.cuda.device_count() if kind == "cuda" else 0
+    indexed = index.isascii() and index.isdigit() and int(index) < devices
+    if not there.get(kind, False) or (":" in given and not indexed):
+        allowed = ", ".join(name for name, present in there.items() if present)
+        if devices:
+            allowed += f" (cuda:0 to cuda:{devices - 1})"
+        raise SettingsError(
+            f"SRPIPE_DEVICE is {given!r}: this machine has {allowed}. "
+            "Correct it or unset it to choose by itself."
+        )
+    return given

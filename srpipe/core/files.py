@@ -1,0 +1,151 @@
+"""Writing outputs so that a fault loses nothing: a temporary name, then a rename."""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from srpipe.core.errors import OutputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+
+    When the block fails, the temporary file is removed and `path` is as it was.
+
+    Raises:
+        OutputError: the file cannot be written (disk full, no permission, no such device).
+    """
+    temporary: Path | None = None
+    try:
+        with _write_faults_translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            os.close(handle)
+            temporary = Path(name)
+            os.chmod(temporary, 0o666 & ~_umask())
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Like `replacing`, for a folder: what was in `path` is there until the new one is whole."""
+    temporary: Path | None = None
+    try:
+        with _write_faults_translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.tmp-"))
+            os.chmod(temporary, 0o777 & ~_umask())
+            yield temporary
+            _swap(temporary, path)
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as JSON with sorted layout kept, refusing NaN and infinity (no JSON has them).
+
+    Raises:
+        OutputError: the file cannot be written.
+        ValueError: a number is not finite.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
+    """Write `table` as CSV without its index, numbers with 8 significant digits.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def rounded(value: float, digits: int = 4) -> float:
+    """Return `value` rounded for a metrics file; NaN and infinity raise ValueError."""
+    if not math.isfinite(value):
+        raise ValueError(f"a metric must be finite, got {value}")
+    return round(float(value), digits)
+
+
+@contextlib.contextmanager
+def _write_faults_translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Only faults of writing are ours to explain; a missing *input* has its own message.
+        if error.filename is not None and not _concerns(Path(os.fsdecode(error.filename)), path):
+            raise
+        raise _cannot_write(path, error.strerror or str(error)) from error
+    except OutputError as error:
+        # A file of this folder: the temporary name that the message gives is gone by now.
+        raise _cannot_write(path, error.reason) from error
+
+
+def _cannot_write(path: Path, reason: str) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {reason}. Free space or choose another place, then run the same "
+        "command again; nothing half-written was left.",
+        reason,
+    )
+
+
+def _concerns(named: Path, output: Path) -> bool:
+    """Say whether a fault's file lies beside or below the output, or is a folder above it."""
+    named, folder = named.absolute(), output.absolute().parent
+    return named.is_relative_to(folder) or folder.is_relative_to(named)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; no rename replaces a full folder, so the old one steps aside."""
+    if not path.exists():
+        os.replace(new, path)
+        return
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
+    os.replace(path, aside / path.name)
+    try:
+        os.replace(new, path)
+    except OSError:
+        os.replace(aside / path.name, path)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)
+
+
+def _sync(path: Path) -> None:
+    """Flush the file to disk, so that a crash after the rename cannot leave an empty file."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,56 @@
+"""Work on many items by worker processes, in order, with progress."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from typing import TypeVar
+
+from srpipe.core import environment
+from srpipe.core.console import progress
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+# Items under way for each worker process: enough to keep it busy, few enough for any memory.
+AHEAD = 8
+
+
+def parallel(
+    work: Callable[[T], R], items: Sequence[T], *, what: str, unit: str = "image"
+) -> Iterator[R]:
+    """Yield `work(item)` for each item in order, computed by worker processes, with progress.
+
+    `work` must be a module-level function or a `functools.partial` of one. Results come in the
+    order of `items` whatever the number of workers, so outputs do not depend on the machine. An
+    exception in a worker is raised here and stops the rest.
+    """
+    count = min(environment.workers(), len(items))
+    if count <= 1:
+        yield from progress(map(work, items), what=what, total=len(items), unit=unit)
+        return
+    # "spawn" would import everything anew in each worker; "fork" copies locks held by threads.
+    # The fork server forks from a clean process, and works wherever Unix does.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        try:
+            results = _in_order(pool, work, items, ahead=count * AHEAD)
+            yield from progress(results, what=what, total=len(items), unit=unit)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _in_order(
+    pool: Executor, work: Callable[[T], R], items: Iterable[T], *, ahead: int
+) -> Iterator[R]:
+    """Yield results in order with at most `ahead` items under way: results do not pile up."""
+    under_way: deque[Future[R]] = deque()
+    for item in items:
+        under_way.append(pool.submit(work, item))
+        if len(under_way) >= ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()

@@ -1,0 +1,56 @@
+"""Where the pipeline's files are: the only module that names them.
+
+All paths are relative to the working directory, which DVC sets to the root of the workspace (a
+temporary copy of the repository under `dvc exp run --temp`). `project_root` is the repository that
+the user cloned, in both cases.
+"""
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")
+PACKED = Path("data/packed")
+SPLIT = Path("data/split.csv")
+
+# After the pixel epochs, and after all.
+PIXEL = Path("models/pixel.pt")
+GENERATOR = Path("models/generator.pt")
+
+BASELINE_JSON = Path("metrics/baseline.json")
+BASELINE_CSV = Path("metrics/baseline.csv")
+TRAIN_JSON = Path("metrics/train.json")
+HISTORY_CSV = Path("metrics/history.csv")
+TRAIN_PLOTS = Path("metrics/train")
+EVALUATE_JSON = Path("metrics/evaluate.json")
+EVALUATE_CSV = Path("metrics/evaluate.csv")
+EVALUATE_PLOTS = Path("metrics/evaluate")
+CURVE_CSV = Path("metrics/curve.csv")
+
+
+def raw(name: str) -> Path:
+    """Return the folder that the download stage fills for the data set `name`."""
+    return RAW / name
+
+
+def project_root() -> Path:
+    """Return the repository's root: `$DVC_ROOT` inside a DVC stage, else the working directory."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).resolve()
+
+
+def interrupted() -> Path:
+    """Return the folder of what interrupted trainings need to go on; no output of DVC."""
+    return project_root() / ".ckpt"
+
+
+def from_user(path: str) -> Path:
+    """Return a path that the user wrote in a setting: `~` expanded, relative to the repository."""
+    expanded = Path(path).expanduser()
+    return expanded if expanded.is_absolute() else project_root() / expanded
+
+
+def user_cache() -> Path:
+    """Return the folder for large downloads that all clones share (XDG base directories)."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "srpipe"

@@ -1,0 +1,64 @@
+"""Files of torch tensors: written so that a fault loses nothing, read without running any code."""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from srpipe.core.errors import CheckpointError
+from srpipe.core.files import replacing
+
+# What torch and pickle raise on files that are no checkpoint, or that would run code.
+_UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+
+
+def save(path: Path, value: Mapping[str, Any]) -> None:
+    """Write any weights-only-loadable mapping atomically, without its path or a time inside."""
+    # Through memory: torch.save on a path stores that path's (temporary) name in the file.
+    buffer = io.BytesIO()
+    torch.save(dict(value), buffer)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a weights file without running any code from it.
+
+    Raises:
+        CheckpointError: the file is missing or is no checkpoint.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            # torch does not check the sums that it stores: a flipped bit would load in silence.
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist: give a weights file") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a folder: give a weights file") from error
+    except _UNREADABLE as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{path} is no checkpoint that can be loaded safely ({reason}): give a file written by "
+            "srpipe, or the plain Swift-SRGAN form"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a checkpoint")
+    return content

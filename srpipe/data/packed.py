@@ -1,0 +1,194 @@
+"""HR and LR images of a whole data set in two flat files and a manifest.
+
+DVC watches three files instead of 112,120, and training reads crops through the page cache without
+decoding anything. `hr.bin` and `lr.bin` hold the images one after another, `uint8`, row by row; an
+image's place in `lr.bin` is its place in `hr.bin` divided by scale squared.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from srpipe.core.errors import DataError
+from srpipe.core.files import replacing_folder
+from srpipe.imaging.resample import GreyImage
+
+MANIFEST = "manifest.csv"
+HR = "hr.bin"
+LR = "lr.bin"
+INFO = "packed.json"
+COLUMNS = ["image", "patient", "list", "height", "width", "offset"]
+_AGAIN = "Run `dvc repro --force downsample`."
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One radiograph: `hr` is `uint8 (H, W)`, `lr` `uint8 (H/scale, W/scale)`.
+
+    `listed` is "train_val", "test" or "" - where the data set's own lists put it.
+    """
+
+    image: str
+    patient: str
+    listed: str
+    hr: GreyImage
+    lr: GreyImage
+
+
+def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFrame:
+    """Write pairs in the order given and return the manifest; a fault leaves the old folder.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        DataError: there is no pair.
+    """
+    rows = []
+    with replacing_folder(folder) as temporary:
+        offset = 0
+        digests = hashlib.sha256(), hashlib.sha256()
+        with (temporary / HR).open("wb") as hr_file, (temporary / LR).open("wb") as lr_file:
+            for pair in pairs:
+                height, width = pair.hr.shape
+                rows.append((pair.image, pair.patient, pair.listed, height, width, offset))
+                for image, file, digest in zip(
+                    (pair.hr, pair.lr), (hr_file, lr_file), digests, strict=True
+                ):
+                    stored = np.ascontiguousarray(image).data
+                    file.write(stored)
+                    digest.update(stored)
+                offset += height * width
+        if not rows:
+            raise DataError("there is no image to pack: run the download stage first")
+        manifest = pd.DataFrame(rows, columns=COLUMNS)
+        manifest.to_csv(temporary / MANIFEST, index=False, lineterminator="\n")
+        info = {"scale": scale, "hr": digests[0].hexdigest(), "lr": digests[1].hexdigest()}
+        (temporary / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Read access to a packed folder by row of its manifest; images are views, nothing is read.
+
+    `digests` are the SHA-256 of the HR and the LR file, as they were written.
+    """
+
+    folder: Path
+    manifest: pd.DataFrame
+    scale: int
+    digests: tuple[str, str]
+
+    def hr(self, row: int) -> GreyImage:
+        """Return the HR image of a manifest row: read-only `uint8 (H, W)`."""
+        offset, height, width = self._places[row]
+        return self._hr[offset : offset + height * width].reshape(height, width)
+
+    def lr(self, row: int) -> GreyImage:
+        """Return the LR image of a manifest row: read-only `uint8 (H/scale, W/scale)`."""
+        offset, height, width = self._places[row]
+        area = self.scale**2
+        flat = self._lr[offset // area : (offset + height * width) // area]
+        return flat.reshape(height // self.scale, width // self.scale)
+
+    def pair(self, row: int) -> Pair:
+        """Return a manifest row as a pair; its arrays are the views that `hr` and `lr` return."""
+        image, patient, listed = self.manifest.loc[row, ["image", "patient", "list"]]
+        return Pair(str(image), str(patient), str(listed), self.hr(row), self.lr(row))
+
+    def rows(self, images: Iterable[str]) -> list[int]:
+        """Return the manifest rows of images by name, in the order given.
+
+        Raises:
+            DataError: an image is not in the manifest.
+        """
+        index = pd.Index(self.manifest["image"])
+        wanted = list(images)
+        rows: npt.NDArray[np.intp] = index.get_indexer(pd.Index(wanted))
+        if (rows < 0).any():
+            missing = [name for name, row in zip(wanted, rows, strict=True) if row < 0]
+            raise DataError(
+                f"{len(missing)} image(s) of the split are not in {self.folder}, the first is "
+                f"{missing[0]}: run the split stage again"
+            )
+        return [int(row) for row in rows]
+
+    @functools.cached_property
+    def _places(self) -> npt.NDArray[np.int64]:
+        return self.manifest[["offset", "height", "width"]].to_numpy(np.int64)
+
+    @functools.cached_property
+    def _hr(self) -> npt.NDArray[np.uint8]:
+        return _mapped(self.folder / HR)
+
+    @functools.cached_property
+    def _lr(self) -> npt.NDArray[np.uint8]:
+        return _mapped(self.folder / LR)
+
+
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    # A plain array over the file: the subclass costs at every slice.
+    return np.memmap(path, np.uint8, "r").view(np.ndarray)
+
+
+def open_packed(folder: Path) -> Packed:
+    """Open a packed folder.
+
+    Raises:
+        DataError: a file is missing, or is not as long as the manifest says.
+    """
+    try:
+        manifest = read_manifest(folder)
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        scale, digests = int(info["scale"]), (str(info["hr"]), str(info["lr"]))
+        sizes = [(folder / name).stat().st_size for name in (HR, LR)]
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} is missing: run the downsample stage first") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder} is damaged: {error}. {_AGAIN}") from error
+    pixels = int((manifest["height"] * manifest["width"]).sum())
+    if sizes != [pixels, pixels // scale**2]:
+        raise DataError(
+            f"{folder} is damaged: {HR} and {LR} have {sizes} bytes, the manifest says "
+            f"{[pixels, pixels // scale**2]}. {_AGAIN}"
+        )
+    return Packed(folder, manifest, scale, digests)
+
+
+def read_manifest(folder: Path) -> pd.DataFrame:
+    """Return the manifest: image, patient, list (strings), height, width, offset (integers).
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / MANIFEST
+    text = {"image": str, "patient": str, "list": str}
+    numbers = {"height": np.int64, "width": np.int64, "offset": np.int64}
+    try:
+        return pd.read_csv(path, dtype={**text, **numbers}, keep_default_na=False)[COLUMNS]
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: run the downsample stage first") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged: {error}. {_AGAIN}") from error
+
+
+def packed_pair(folder: Path, row: int) -> Pair:
+    """Return one pair of a packed folder, which is opened once a process.
+
+    For worker processes: a task is a number and a path, not an image.
+
+    Raises:
+        DataError: as `open_packed` says.
+    """
+    return _opened_once(folder.absolute()).pair(row)
+
+
+@functools.lru_cache(maxsize=1)
+def _opened_once(folder: Path) -> Packed:
+    return open_packed(folder)

@@ -1,0 +1,36 @@
+"""From a listed image file to its HR and LR pair."""
+
+from srpipe.core.errors import ImageError
+from srpipe.data.packed import Pair
+from srpipe.data.sources.manifest import Entry, Source
+from srpipe.formats.raster import read_grey
+from srpipe.imaging.resample import MIN_LR_SIDE, GreyImage, crop_to_multiple, downsample
+from srpipe.settings.data import Downsample
+
+
+def make_pair(source: Source, settings: Downsample, entry: Entry) -> Pair:
+    """Read one image, cut it to a multiple of the scale, and make its LR image.
+
+    Raises:
+        DataError: the file changed since it was listed.
+        ImageError: it cannot be decoded or is too small.
+    """
+    image = read_grey(source.read(entry), entry.image, settings.sixteen_bit)
+    hr, lr = to_pair(image, settings.scale, entry.image)
+    return Pair(entry.image, entry.patient, entry.list, hr, lr)
+
+
+def to_pair(image: GreyImage, scale: int, name: str) -> tuple[GreyImage, GreyImage]:
+    """Return HR `uint8 (H, W)`, cut to a multiple of `scale`, and LR `uint8 (H/scale, W/scale)`.
+
+    Raises:
+        ImageError: a side of the LR image would be shorter than 16 pixels.
+    """
+    if min(image.shape) < MIN_LR_SIDE * scale:
+        height, width = image.shape
+        raise ImageError(
+            f"{name} is {width}x{height} pixels: at {scale}x both sides must be at least "
+            f"{MIN_LR_SIDE * scale}. Remove it, or set a smaller downsample.scale."
+        )
+    hr = crop_to_multiple(image, scale)
+    return hr, downsample(hr, scale)

@@ -1,0 +1,229 @@
+"""What the download stage hands on: a list of the images, and where their bytes are.
+
+`manifest.csv`, one row an image, sorted by `image`:
+
+    image    its name, unique: the file name (NIH, phantom), or the path below the user's folder
+             with "/" (folder), which is the plain file name for a file that lies directly in it
+    patient  the patient's id, as text ("00000001" keeps its zeros)
+    list     "train_val" or "test" where the source comes with such lists, else empty
+    file     where the bytes are: a path below the root, or a member of the zip
+    bytes    size of the file
+    crc32    of its bytes, 8 hexadecimal digits
+
+`source.json`: `{"kind": "folder" or "zip", "root": path}`; the root is relative to the manifest's
+folder, or absolute.
+"""
+
+import csv
+import functools
+import json
+import os
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from srpipe.core.errors import DataError
+from srpipe.core.files import write_csv, write_json
+
+Kind = Literal["folder", "zip"]
+
+MANIFEST = "manifest.csv"
+SOURCE = "source.json"
+LISTS = ("train_val", "test", "")
+
+_AGAIN = "Run `dvc repro --force download` to list it again, then `dvc repro`."
+# What zipfile raises on a member that is damaged, encrypted or packed in an unknown way.
+_UNZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a source; the fields are the manifest's columns."""
+
+    image: str
+    patient: str
+    list: str
+    file: str
+    bytes: int
+    crc32: str
+
+
+COLUMNS = [field.name for field in fields(Entry)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened manifest. It travels to worker processes without its entries, so it stays small.
+
+    Attributes:
+        folder: where the manifest lies.
+        kind: "folder" of image files, or "zip".
+        root: absolute path of that folder or zip.
+    """
+
+    folder: Path
+    kind: Kind
+    root: Path
+
+    @functools.cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """All images, sorted by name."""
+        return _read_entries(self.folder / MANIFEST)
+
+    def read(self, entry: Entry) -> bytes:
+        """Return the bytes of one image file, which are those that were listed.
+
+        Raises:
+            DataError: the file is gone, cannot be read, or is not what it was when it was listed.
+        """
+        data = _read_member(self.root, entry) if self.kind == "zip" else _read(self.root, entry)
+        if len(data) != entry.bytes or checksum(data) != entry.crc32:
+            raise DataError(
+                f"{self.root / entry.file} changed since it was listed ({entry.bytes} bytes, crc32 "
+                f"{entry.crc32}; now {len(data)} bytes, {checksum(data)}). {_AGAIN}"
+            )
+        return data
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the entries: a task carries the few that it needs."""
+        return {"folder": self.folder, "kind": self.kind, "root": self.root}
+
+
+def checksum(data: bytes) -> str:
+    """Return the CRC-32 of `data` as 8 hexadecimal digits."""
+    return f"{zlib.crc32(data):08x}"
+
+
+def parse_lists(train_val: str, test: str, where: str) -> dict[str, str]:
+    """Read the NIH's two lists, a name a line, into name -> "train_val" or "test".
+
+    Args:
+        train_val: the text of `train_val_list.txt`.
+        test: the text of `test_list.txt`.
+        where: the folder or zip that holds them, for messages.
+
+    Raises:
+        DataError: a name is on both.
+    """
+    names = {kind: _lines(text) for kind, text in (("train_val", train_val), ("test", test))}
+    both = sorted(names["train_val"] & names["test"])
+    if both:
+        raise DataError(
+            f"{len(both)} image(s) are on both train_val_list.txt and test_list.txt of {where}: "
+            f"{some(both)}. Take each off one of the lists, or a model is tested on what it learnt."
+        )
+    return {name: kind for kind, listed in names.items() for name in listed}
+
+
+def some(names: Sequence[str], limit: int = 3) -> str:
+    """Return the first few names for a message: "a, b, c and 9 more"."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) -> None:
+    """Write `manifest.csv` and `source.json` into `folder`, which must be there.
+
+    Raises:
+        DataError: no image, two images of one name, or an image without a patient.
+        OutputError: a file cannot be written.
+    """
+    listed = sorted(entries, key=lambda entry: entry.image)
+    _check(listed, str(folder / MANIFEST))
+    write_csv(folder / MANIFEST, pd.DataFrame([asdict(entry) for entry in listed], columns=COLUMNS))
+    write_json(folder / SOURCE, {"kind": kind, "root": root})
+
+
+def open_source(folder: Path) -> Source:
+    """Open what the download stage left in `folder` (`data/raw/<name>`).
+
+    Raises:
+        DataError: there is nothing, or it is not whole.
+    """
+    try:
+        given = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
+        kind, root = given["kind"], given["root"]
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{folder / SOURCE} is missing: no images are listed in {folder}. "
+            "Run `dvc repro download`."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / SOURCE} cannot be read: {error}. {_AGAIN}") from error
+    if kind not in get_args(Kind) or not isinstance(root, str):
+        raise DataError(f"{folder / SOURCE} holds {given}: the kind is folder or zip. {_AGAIN}")
+    source = Source(folder.absolute(), kind, Path(os.path.normpath(folder.absolute() / root)))
+    _check(source.entries, str(folder / MANIFEST))
+    return source
+
+
+def _lines(text: str) -> set[str]:
+    stripped = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
+    return {line for line in stripped if line}
+
+
+def _read_entries(path: Path) -> tuple[Entry, ...]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = csv.DictReader(stream, strict=True)
+            if rows.fieldnames != COLUMNS:
+                raise DataError(f"{path} has columns {rows.fieldnames}, not {COLUMNS}. {_AGAIN}")
+            return tuple(_entry(row) for row in rows)
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}. {_AGAIN}") from error
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    text = {column: row[column] for column in COLUMNS if column != "bytes"}
+    return Entry(bytes=int(row["bytes"]), **text)
+
+
+def _check(entries: Iterable[Entry], name: str) -> None:
+    entries = tuple(entries)
+    if not entries:
+        raise DataError(f"{name}: no image is listed. {_AGAIN}")
+    twice = sorted(i for i, n in Counter(entry.image for entry in entries).items() if n > 1)
+    if twice:
+        raise DataError(f"{name}: {len(twice)} image name(s) are there twice: {some(twice)}.")
+    for entry in entries:
+        if not entry.patient or not entry.file or entry.list not in LISTS:
+            raise DataError(f"{name}: the row {astuple(entry)} is not complete. {_AGAIN}")
+
+
+def _read(root: Path, entry: Entry) -> bytes:
+    try:
+        return (root / entry.file).read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{root / entry.file} was listed and cannot be read now: {error.strerror}. Put it "
+            f"back, or take it off the list: {_AGAIN}"
+        ) from error
+
+
+def _read_member(root: Path, entry: Entry) -> bytes:
+    try:
+        state = root.stat()
+        archive = _opened(root, state.st_size, state.st_mtime_ns, os.getpid())
+        return archive.read(entry.file)
+    except OSError as error:
+        raise DataError(
+            f"{root} was listed and cannot be read now: {error.strerror or error}. Put it back, or "
+            f"give its new place in `datasets.nih.archive` of params.yaml. {_AGAIN}"
+        ) from error
+    except (KeyError, *_UNZIP_FAULTS) as error:
+        raise DataError(
+            f"{entry.file} in {root} is missing or damaged: {error}. Replace the zip by an intact "
+            f"copy (delete this one to download it again). {_AGAIN}"
+        ) from error
+
+
+@functools.lru_cache(maxsize=2)
+def _opened(path: Path, size: int, modified: int, process: int) -> zipfile.ZipFile:
+    """Return the zip, opened once a process: forked processes must not share a file position."""
+    return zipfile.ZipFile(path)

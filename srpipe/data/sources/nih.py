@@ -1,0 +1,245 @@
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017) as one zip of Kaggle's, about 42 GB, never unpacked.
+
+The zip is the user's (`datasets.nih.archive`) or is downloaded once by the `kaggle` client into the
+user's cache, where all clones find it. Sizes and checksums of the images are taken from the zip's
+own directory, so listing 112,120 images takes seconds and reads no image.
+
+In the zip: `images_001/images/*.png` .. `images_012/images/`, `Data_Entry_2017.csv` (who is on the
+images), `train_val_list.txt` and `test_list.txt`; the table, the lists and the images must name the
+same files.
+"""
+
+import contextlib
+import csv
+import io
+import os
+import re
+import sys
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from srpipe.core import console, paths
+from srpipe.core.errors import CredentialsError, DataError, DownloadError
+from srpipe.core.files import replacing_folder
+from srpipe.data.sources.manifest import Entry, parse_lists, some, write_source
+from srpipe.settings.data import Nih
+
+DATASET = "nih-chest-xrays/data"
+ARCHIVE = "nih-chest-xrays-data.zip"
+TABLE = "Data_Entry_2017.csv"
+TRAIN_VAL_LIST = "train_val_list.txt"
+TEST_LIST = "test_list.txt"
+IMAGE_COLUMN = "Image Index"
+PATIENT_COLUMN = "Patient ID"
+_IMAGE = re.compile(r"images_\d+/images/([^/]+\.png)")
+
+_WITHOUT = (
+    "Without an account: `dvc exp run -S data.name=phantom` downloads nothing and needs none."
+)
+_HOW_TO_SIGN_IN = (
+    "Make a token at kaggle.com (Settings, API, Generate New Token), then either set it in the "
+    "environment variable KAGGLE_API_TOKEN or save it as ~/.kaggle/access_token (an older "
+    "kaggle.json in ~/.kaggle works too), and run the same command again. If you have the zip, "
+    f"give its path in datasets.nih.archive of params.yaml. {_WITHOUT}"
+)
+_GO_ON = "What has arrived is kept: run the same command again, and it goes on from there."
+
+
+def fetch(nih: Nih, raw_dir: Path) -> None:
+    """List the images of the NIH's zip in `raw_dir`, after downloading the zip where it is not yet.
+
+    Args:
+        nih: `archive` is the path of the zip, or null to download it into the user's cache.
+        raw_dir: gets `manifest.csv` and `source.json`; a fault leaves what was there before.
+
+    Raises:
+        CredentialsError: Kaggle wants credentials, and there are none or they are refused.
+        DownloadError: the zip is not there, could not be fetched, is damaged or is another one.
+        OutputError: the manifest cannot be written.
+    """
+    archive = _cached() if nih.archive is None else paths.from_user(nih.archive)
+    entries = _list(archive)
+    with replacing_folder(raw_dir) as temporary:
+        write_source(temporary, "zip", str(archive.resolve()), entries)
+
+
+def _cached() -> Path:
+    """Return the zip in the user's cache, downloaded whole and looked through if it was not there.
+
+    It gets its name only then: a download that was stopped lies in a folder of its own.
+    """
+    archive = paths.user_cache() / ARCHIVE
+    if archive.exists():
+        console.say(f"the archive is already there: {archive}")
+        return archive
+    arriving = paths.user_cache() / f"{ARCHIVE}.arriving"
+    arrived = _download(arriving)
+    _list(arrived)
+    with _explained():
+        os.replace(arrived, archive)
+    return archive
+
+
+def _download(folder: Path) -> Path:
+    """Let the Kaggle client download the zip into `folder`, going on where it was stopped."""
+    with _explained():
+        folder.mkdir(parents=True, exist_ok=True)
+        api = _signed_in()
+        console.say(f"downloading {DATASET} from Kaggle (about 42 GB) to {folder}")
+        # The client draws its own bar of bytes; in a log file it would be thousands of lines.
+        api.dataset_download_files(
+            DATASET, path=str(folder), quiet=not sys.stderr.isatty(), unzip=False
+        )
+    return folder / "data.zip"  # the client's name for it: the data set's, without its owner
+
+
+def _signed_in() -> Any:
+    """Return the Kaggle client, with credentials that Kaggle accepts.
+
+    Imported here because importing it already signs in, makes a folder in the user's home and
+    prints.
+    """
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            import kaggle
+
+            kaggle.api.authenticate()
+    except SystemExit as error:
+        raise CredentialsError(
+            f"Kaggle has no credentials, or refuses those that it found. {_HOW_TO_SIGN_IN}"
+        ) from error
+    return kaggle.api
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what the client raises into our errors.
+
+    The client's own texts are left out: they hold addresses that are signed, hence secret.
+    """
+    import requests
+    import urllib3.exceptions
+
+    try:
+        yield
+    except requests.HTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        if status in (401, 403):
+            raise CredentialsError(
+                f"Kaggle refuses the credentials (HTTP {status}). {_HOW_TO_SIGN_IN}"
+            ) from error
+        raise DownloadError(
+            f"Kaggle answered HTTP {status} for {DATASET}. Try again later: {_GO_ON} If it stays, "
+            "download the zip in a browser and give its path in datasets.nih.archive of "
+            f"params.yaml. {_WITHOUT}"
+        ) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise DownloadError(
+            f"Kaggle cannot be reached, or the connection broke ({type(error).__name__}). Check "
+            f"the network. {_GO_ON} {_WITHOUT}"
+        ) from error
+    except OSError as error:
+        raise DownloadError(
+            f"the download cannot be stored in {paths.user_cache()}: {error}. "
+            f"About 42 GB are needed; XDG_CACHE_HOME names another place. {_GO_ON}"
+        ) from error
+    except ValueError as error:  # the client's word for a size that is not the announced one
+        raise DownloadError(f"the Kaggle client gave up: {error}. {_GO_ON}") from error
+
+
+def _list(archive: Path) -> list[Entry]:
+    """Return the manifest's rows after checking that the zip is what it should be."""
+    mend = (
+        f"Put an intact copy in the place of {archive}, or delete it and run the same command "
+        "again to download it (with datasets.nih.archive: null)."
+    )
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            images = _images(opened, archive)
+            table, train_val, test = (
+                opened.read(name).decode("utf-8-sig") for name in (TABLE, TRAIN_VAL_LIST, TEST_LIST)
+            )
+    except FileNotFoundError as error:
+        raise DownloadError(
+            f"there is no {archive}: give the path of the NIH's zip in datasets.nih.archive of "
+            "params.yaml, or null to download it."
+        ) from error
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise DownloadError(f"{archive} cannot be read as a zip: {error}. {mend}") from error
+    except (NotImplementedError, RuntimeError) as error:
+        raise DownloadError(f"{archive} is packed in a way not read: {error}. {mend}") from error
+    patients = _patients(table, archive)
+    try:
+        lists = parse_lists(train_val, test, where=str(archive))
+    except DataError as error:
+        raise DownloadError(str(error)) from error
+    _refuse_disagreement(archive, set(images), set(patients), set(lists), mend)
+    return [
+        Entry(
+            image=name,
+            patient=patients[name],
+            list=lists[name],
+            file=member.filename,
+            bytes=member.file_size,
+            crc32=f"{member.CRC:08x}",
+        )
+        for name, member in images.items()
+    ]
+
+
+def _images(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo]:
+    """Return the image members by file name; all that is needed must be in the zip."""
+    members = opened.infolist()
+    images = [
+        (match[1], member) for member in members if (match := _IMAGE.fullmatch(member.filename))
+    ]
+    names = {member.filename for member in members}
+    missing = [name for name in (TABLE, TRAIN_VAL_LIST, TEST_LIST) if name not in names]
+    if not images:
+        missing.append("images_*/images/*.png")
+    if missing:
+        raise DownloadError(
+            f"{archive} has no {', no '.join(missing)} among its {len(members)} members: it is not "
+            f"the zip of Kaggle's {DATASET}. Give that one in datasets.nih.archive of params.yaml, "
+            "or null to download it."
+        )
+    twice = sorted(i for i, count in Counter(name for name, _ in images).items() if count > 1)
+    if twice:
+        raise DownloadError(f"{archive} has {len(twice)} image(s) twice: {some(twice)}.")
+    return dict(images)
+
+
+def _patients(table: str, archive: Path) -> dict[str, str]:
+    """Return file name -> patient id, as the table writes it."""
+    rows = csv.DictReader(io.StringIO(table, newline=""))
+    columns = rows.fieldnames or []
+    absent = [column for column in (IMAGE_COLUMN, PATIENT_COLUMN) if column not in columns]
+    if absent:
+        raise DownloadError(
+            f"{TABLE} in {archive} has no column {absent[0]!r}; it has {columns}. It is another "
+            "edition of the data set, which is not read."
+        )
+    pairs = {(row[IMAGE_COLUMN], row[PATIENT_COLUMN]) for row in rows}
+    patients = dict(pairs)
+    if len(patients) != len(pairs) or not all(patients.values()):
+        raise DownloadError(f"{TABLE} in {archive} has images of no patient, or of more than one.")
+    return patients
+
+
+def _refuse_disagreement(
+    archive: Path, images: set[str], table: set[str], lists: set[str], mend: str
+) -> None:
+    counts = {"images": images, TABLE: table, "the two lists": lists}
+    every = images | table | lists
+    missing = {where: sorted(every - names) for where, names in counts.items()}
+    if any(missing.values()):
+        told = "; ".join(
+            f"{where}: {len(counts[where])}"
+            + (f", missing {len(names)} ({some(names)})" if names else "")
+            for where, names in missing.items()
+        )
+        raise DownloadError(f"the parts of {archive} do not agree. {told}. {mend}")

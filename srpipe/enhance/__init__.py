@@ -1,0 +1,1 @@
+"""Enhancing radiographs with a trained generator."""

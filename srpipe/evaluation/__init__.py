@@ -1,0 +1,1 @@
+"""What comes of scores: intervals, curves, panels, reports."""

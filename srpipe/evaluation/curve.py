@@ -1,0 +1,131 @@
+"""The perception-distortion curve: what adversarial training gave, and what it took.
+
+Y. Blau and T. Michaeli, "The Perception-Distortion Tradeoff", CVPR 2018: no method has the least
+error and the most natural look at once. The generators between the result of the pixel epochs and
+the final one (`checkpoint.interpolate`) trade the one for the other. Content distance stands here
+for the look. The paper's measure compares distributions; this one compares with the HR image, so
+that detail which looks natural but is not the HR image's still costs.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from srpipe.core import console
+from srpipe.core.files import replacing
+from srpipe.data.packed import Packed
+from srpipe.data.splits import sample_images
+from srpipe.metrics.scores import reference, score
+from srpipe.models.checkpoint import LoadedGenerator
+from srpipe.models.inference import super_resolve
+from srpipe.models.interpolate import interpolate, same_weights
+from srpipe.settings.scoring import Evaluate
+
+SCORES = ("content_distance", "psnr", "psnr_masked", "lr_psnr")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Mean scores over the same test images, of generators and of bicubic.
+
+    `points` has a row a generator, columns alpha and `SCORES`, alpha rising from 0 to 1.
+    """
+
+    points: pd.DataFrame
+    bicubic: dict[str, float]
+    images: int
+
+
+def perception_distortion(
+    pixel: LoadedGenerator,
+    final: LoadedGenerator,
+    settings: Evaluate,
+    packed: Packed,
+    table: pd.DataFrame,
+    device: str,
+) -> Curve | None:
+    """Score generators between two on some test images, of as many patients as can be.
+
+    Args:
+        pixel: the generator after the pixel epochs, on `device`.
+        final: the generator after all epochs, on `device`.
+        settings: how many generators, both included, and how many images.
+        packed: the images.
+        table: a row a test image: image, patient, the scores of `final` and those of bicubic.
+        device: torch device name.
+
+    Returns:
+        The curve; None, which is said, where none is asked for or the two generators are one.
+
+    Raises:
+        CheckpointError: the two generators are built differently.
+    """
+    if settings.curve_points == 0:
+        console.say("no perception-distortion curve: evaluate.curve_points is 0")
+        return None
+    if same_weights(pixel, final):
+        console.say(
+            "no perception-distortion curve: no adversarial epoch came after the pixel epochs"
+        )
+        return None
+    images = sample_images(table, settings.curve_images, settings.seed)
+    chosen = table[table["image"].isin(images)]
+    alphas = [index / (settings.curve_points - 1) for index in range(settings.curve_points)]
+    # The last one is the final generator, whose scores are there already.
+    models = {alpha: interpolate(pixel, final, alpha).model.to(device) for alpha in alphas[:-1]}
+    scored = chosen[list(SCORES)].assign(alpha=1.0).to_dict("records")
+    rows = packed.rows(images)
+    for row in console.progress(rows, what="curve", total=len(rows), unit="image"):
+        against = reference(packed.hr(row), packed.lr(row))
+        for alpha, model in models.items():
+            sr = super_resolve(model, against.lr, device, consistent=settings.consistent)
+            made = asdict(score(sr, against))
+            scored.append({"alpha": alpha, **{name: made[name] for name in SCORES}})
+    points = pd.DataFrame(scored).groupby("alpha", as_index=False)[list(SCORES)].mean()
+    bicubic = {name: float(chosen[f"bicubic_{name}"].mean()) for name in SCORES}
+    return Curve(points, bicubic, len(images))
+
+
+def curve_table(curve: Curve | None) -> pd.DataFrame:
+    """Return the points of a curve; where there is none, the same columns without a row."""
+    return pd.DataFrame(columns=["alpha", *SCORES]) if curve is None else curve.points
+
+
+def draw_curve(path: Path, curve: Curve) -> None:
+    """Draw content distance against PSNR and against LR-PSNR, bicubic beside them, as PNG.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure.suptitle(
+        "From the pixel epochs (alpha 0) to the final generator (1): "
+        f"mean over {curve.images} test images"
+    )
+    for axis, name, label in zip(
+        figure.subplots(1, 2), ("psnr", "lr_psnr"), ("PSNR (dB)", "LR-PSNR (dB)"), strict=True
+    ):
+        _draw(axis, curve, name)
+        axis.set(xlabel=label, ylabel="content distance (lower: nearer to HR)")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
+
+
+def _draw(axis: Axes, curve: Curve, name: str) -> None:
+    points = curve.points
+    axis.plot(points[name], points["content_distance"], marker="o", label="generators, by alpha")
+    for alpha, x, y in zip(points["alpha"], points[name], points["content_distance"], strict=True):
+        axis.annotate(f"{alpha:.2g}", (x, y), xytext=(6, 6), textcoords="offset points")
+    axis.plot(
+        curve.bicubic[name],
+        curve.bicubic["content_distance"],
+        marker="s",
+        linestyle="none",
+        color="tab:grey",
+        label="bicubic",
+    )
+    axis.margins(0.15)
+    axis.legend()

@@ -1,0 +1,37 @@
+"""Scores as tables."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from srpipe.core.files import rounded
+from srpipe.metrics.scores import Scores
+
+
+def means(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
+    """Return the mean over images of each score in the columns `prefix` + name, rounded."""
+    return {name: rounded(table[prefix + name].mean()) for name in Scores.names()}
+
+
+def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = ()) -> str:
+    """Return a Markdown table of mean scores, a row a method, aligned for a terminal too."""
+    heads = {
+        "psnr": "PSNR (dB)",
+        "psnr_masked": "PSNR masked (dB)",
+        "ssim": "  SSIM",
+        "ssim_masked": "SSIM masked",
+        "lr_psnr": "LR-PSNR (dB)",
+        "content_distance": "content dist.",
+    }
+    width = max(len(name) for name in (*rows, "method"))
+    lines = [
+        f"| {'method':<{width}} | " + " | ".join(heads.values()) + " |",
+        f"|{'-' * (width + 2)}|" + "|".join("-" * (len(h) + 1) + ":" for h in heads.values()) + "|",
+    ]
+    for name, scores in rows.items():
+        cells = [
+            f"{scores[key]:>{len(head)}.{4 if 'ssim' in key else 2}f}"
+            for key, head in heads.items()
+        ]
+        lines.append(f"| {name:<{width}} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, *notes])

@@ -1,0 +1,1 @@
+"""Image files in and out: the only package that knows file formats."""

@@ -1,0 +1,246 @@
+"""Image files in and out: the only module that knows formats.
+
+Everything behind this module is 8-bit grey, `uint8 (height, width)`, 0 black and 255 white.
+
+What is read: PNG, JPEG and TIFF, known by their content, not by the end of the file name.
+
+    grey, 8 bits        as it is
+    grey, 1 to 4 bits   spread over 0..255
+    grey, 16 bits       mapped linearly to 0..255 and rounded, by the setting `sixteen_bit`:
+                          "minmax"      the image's own minimum..maximum; a constant image is 0
+                          "full_range"  0..65535
+    colour, palette     ITU-R BT.601 luma; where red, green and blue are equal, that is their value
+    alpha               dropped
+    WhiteIsZero (TIFF)  inverted, so that 0 is black: DICOM's MONOCHROME1 in TIFF's words
+    EXIF orientation    applied
+
+What is refused, with an `ImageError`: files that are cut or fail a checksum, several pages or
+frames, floating point, signed numbers, values over 65535, 16-bit colour or alpha, CMYK, Lab, images
+of more pixels than Pillow's limit against decompression bombs, and every other format. The damage
+that a format does not record (bits flipped inside JPEG data) cannot be seen.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from srpipe.core.errors import ImageError
+from srpipe.core.files import replacing
+
+Grey = npt.NDArray[np.uint8]
+SixteenBit = Literal["minmax", "full_range"]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+_FORMATS = ("PNG", "JPEG", "TIFF")
+_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")
+_EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
+_ALLOWED = (
+    "Allowed are PNG, JPEG and TIFF of one page: grey of 1 to 16 bits, or colour of 8 bits a "
+    "channel"
+)
+_MEND = "Replace the file by an intact copy, convert it, or take it away."
+
+# What Pillow's readers raise on bytes that are not what they should be.
+_DECODING_FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+_BITS_PER_SAMPLE = 258
+_PHOTOMETRIC = 262
+_SAMPLE_FORMAT = 339
+_WHITE_IS_ZERO = 0
+_UNSIGNED = 1
+
+
+def read_grey(data: bytes, name: str, sixteen_bit: SixteenBit) -> Grey:
+    """Decode a whole image file to grey.
+
+    Args:
+        data: the bytes of the file.
+        name: what to call the file in messages.
+        sixteen_bit: how 16-bit values are mapped; see the module's text.
+
+    Returns:
+        uint8 (height, width), 0 black to 255 white.
+
+    Raises:
+        ImageError: the file is damaged or of a kind that is not read.
+    """
+    image = _decode(data, name)
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _to_eight_bits(_sixteen_bit_values(image, name), sixteen_bit)
+    return np.array(_eight_bit_grey(image), dtype=np.uint8)
+
+
+def read_size(data: bytes) -> tuple[int, int]:
+    """Return (height, width) as stored, from the header of a file that `read_grey` took before."""
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        return image.height, image.width
+
+
+def read_file(path: Path, sixteen_bit: SixteenBit) -> Grey:
+    """Read an image file to grey, uint8 (height, width); see `read_grey`.
+
+    Raises:
+        ImageError: the file is missing, cannot be read, is damaged or of a kind that is not read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(
+            f"{path} cannot be read: {error.strerror}. Give the path of an image file."
+        ) from error
+    return read_grey(data, str(path), sixteen_bit)
+
+
+def encode_png(array: Grey) -> bytes:
+    """Return the bytes of a PNG file of `array`, uint8 (height, width), without loss.
+
+    Raises:
+        ValueError: `array` has another type or shape.
+    """
+    if array.dtype != np.uint8 or array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"an image is uint8 (height, width), got {array.dtype} {array.shape}")
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_png(path: Path, array: Grey) -> None:
+    """Write `array`, uint8 (height, width), as a PNG file; a fault leaves what was there before.
+
+    Raises:
+        OutputError: the file cannot be written.
+        ValueError: `array` has another type or shape.
+    """
+    data = encode_png(array)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _decode(data: bytes, name: str) -> Image.Image:
+    """Return the upright image with every pixel decoded, in a mode that is allowed."""
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes). {_MEND}")
+    if data[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
+        raise ImageError(
+            f"{name} is a DICOM file, which is not read yet. {_ALLOWED}: export it as 16-bit "
+            "PNG or TIFF."
+        )
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of a TIFF whose directory is cut, of an EXIF block that it cannot
+            # read, and of an image that is over its limit of pixels but less than twice over.
+            warnings.simplefilter("error", UserWarning)
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # Harmless, and common in scanners' files.
+            warnings.filterwarnings("ignore", message="Metadata Warning")
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            _refuse_unsuitable(image, data, name)
+            if image.format == "PNG":
+                # Decoding stops at the last pixel and looks at no checksum; this reads them all.
+                image.verify()
+                image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            image.load()
+            # In place: a transposed copy would forget the format and the tags of the file.
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(
+            f"{name} has too many pixels: allowed are {Image.MAX_IMAGE_PIXELS:,}. Pillow says: "
+            f"{error} Check that this is the image that you mean, and make it smaller."
+        ) from error
+    except UnidentifiedImageError as error:
+        found = _content(data)
+        raise ImageError(f"{name} is no image that can be read; {found}. {_ALLOWED}.") from error
+    except (*_DECODING_FAULTS, UserWarning) as error:
+        raise ImageError(f"{name} is damaged: {error}. {_MEND}") from error
+
+
+def _refuse_unsuitable(image: Image.Image, data: bytes, name: str) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames != 1:
+        raise ImageError(
+            f"{name} is a {image.format} file of {frames} pages. {_ALLOWED}: save each page as a "
+            "file of its own."
+        )
+    if image.mode not in _SIXTEEN_BIT_MODES + _EIGHT_BIT_MODES:
+        kind = {"F": "floating point"}.get(image.mode, image.mode)
+        raise ImageError(f"{name} is a {image.format} file in {kind}. {_ALLOWED}: convert it.")
+    # Pillow would drop the lower 8 bits without a word, and `sixteen_bit` would not hold.
+    if image.mode not in _SIXTEEN_BIT_MODES and _bits_per_channel(image, data) > 8:
+        raise ImageError(
+            f"{name} has more than 8 bits a channel together with colour or alpha. {_ALLOWED}: "
+            "save it as 16-bit grey without alpha."
+        )
+    if set(_tag(image, _SAMPLE_FORMAT)) - {_UNSIGNED} and image.mode not in _SIXTEEN_BIT_MODES:
+        raise ImageError(f"{name} holds signed numbers. {_ALLOWED}, without sign: convert it.")
+
+
+def _bits_per_channel(image: Image.Image, data: bytes) -> int:
+    if image.format == "PNG":
+        return data[24]  # in the header chunk, which is the first and has a fixed place
+    return max(_tag(image, _BITS_PER_SAMPLE), default=8)
+
+
+def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
+    """Return a TIFF tag's values; none where the tag is absent or the image is no TIFF."""
+    value = getattr(image, "tag_v2", {}).get(number, ())
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _eight_bit_grey(image: Image.Image) -> Image.Image:
+    # Pillow would mix a palette's transparency in, and warn.
+    image.info.pop("transparency", None)
+    if image.mode in ("P", "PA", "YCbCr"):
+        image = image.convert("RGB")
+    return image.convert("L")
+
+
+def _sixteen_bit_values(image: Image.Image, name: str) -> npt.NDArray[np.int64]:
+    values = np.array(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(
+            f"{name} has values from {values.min()} to {values.max()}: allowed in 16-bit grey are "
+            "0 to 65535. Convert it."
+        )
+    # Pillow inverts WhiteIsZero up to 8 bits, and leaves 16 bits as they are in the file.
+    if image.format == "TIFF" and _tag(image, _PHOTOMETRIC) == (_WHITE_IS_ZERO,):
+        return 65535 - values
+    return values
+
+
+def _to_eight_bits(values: npt.NDArray[np.int64], sixteen_bit: SixteenBit) -> Grey:
+    low, high = (0, 65535) if sixteen_bit == "full_range" else (values.min(), values.max())
+    if low == high:
+        return np.zeros(values.shape, dtype=np.uint8)
+    # In whole numbers, half upwards, so that no machine rounds otherwise.
+    span = int(high - low)
+    return (((values - low) * 510 + span) // (2 * span)).astype(np.uint8)
+
+
+def _content(data: bytes) -> str:
+    start = data[:16]
+    if start.startswith((b"II*\0", b"MM\0*")):
+        return "it is a TIFF of a kind that Pillow does not know, or it is cut"
+    if start.startswith((b"\x89PNG", b"\xff\xd8")):
+        return "it starts as an image file and is damaged soon after"
+    return f"it starts with {start!r}"

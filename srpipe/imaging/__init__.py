@@ -1,0 +1,1 @@
+"""Operations on images and no more: resampling, data consistency, lettering, tensors."""

@@ -1,0 +1,108 @@
+"""Data consistency: the SR image, made small again, is the LR image within 8-bit rounding.
+
+Downsampling is linear, `D x`, so the images that give a certain LR image form a flat. The shortest
+way to it from an SR image `x` is `D+ (lr - D x)`, with the pseudo-inverse `D+ = D^T (D D^T)^-1`
+(range-null space decomposition: Y. Wang et al., "DDNM", ICLR 2023; back-projection, M. Irani and
+S. Peleg, CVGIP 1991, approaches it).
+
+LR is rounded, so the HR image does not lie on that flat but near it, and a network's `D x` is often
+nearer to HR's than LR is: to project wholly copies LR's rounding, and cost 0.03 dB on radiographs.
+Here only those pixels are pulled whose *rounded* value disagrees, and only so far that it agrees.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.linalg import cho_solve_banded, cholesky_banded
+
+from srpipe.imaging.resample import FloatImage, GreyImage, downsample, to_grey
+
+# Where rounded values differ by r grey levels, D x is off by r - 0.5 to r + 0.5: it is pulled by
+# so much less than r, which is a little less than is needed, and looked at again.
+LESS = 0.7
+STEPS = 20
+# Of Keys' kernel: it reaches two LR pixels to either side.
+REACH = 2
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Downsampling along one axis: its matrix, and the Cholesky factor of D D^T (banded)."""
+
+    matrix: sparse.csr_array
+    factor: npt.NDArray[np.float64]
+
+    def back(self, small: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Apply D+ to the columns of `(n/scale, m)`: `(n, m)`."""
+        solved = cho_solve_banded((self.factor, True), small, check_finite=False)
+        result: npt.NDArray[np.float64] = self.matrix.T @ solved
+        return result
+
+
+def make_consistent(sr: FloatImage, lr: GreyImage) -> FloatImage:
+    """Return an image near `sr` that downsamples to the LR image.
+
+    Args:
+        sr: float32 `(H, W)` in [0, 1], not yet rounded to 8 bits.
+        lr: `uint8 (h, w)`, what `sr` was made from.
+
+    Returns:
+        float32 `(H, W)` in [0, 1]; rounded to 8 bits and downsampled by Pillow it is `lr`, but for
+        few pixels where letters or frames are saturated: no image in [0, 1] near `sr` fits there.
+
+    Raises:
+        ValueError: the sides of `sr` are not the same multiple of those of `lr`.
+    """
+    scale = sr.shape[0] // lr.shape[0]
+    if sr.shape != (lr.shape[0] * scale, lr.shape[1] * scale):
+        raise ValueError(f"SR {sr.shape} is no multiple of LR {lr.shape}")
+    down, across = (_axis(length, scale) for length in sr.shape)
+    x = sr.astype(np.float64)
+    for _ in range(STEPS):
+        off = lr.astype(np.float64) - downsample(to_grey(x), scale)
+        if not off.any():
+            break
+        off = np.sign(off) * np.maximum(np.abs(off) - LESS, 0) / 255
+        x = np.clip(x + across.back(down.back(off).T).T, 0, 1)
+    return x.astype(np.float32)
+
+
+def downsampling_matrix(length: int, scale: int) -> sparse.csr_array:
+    """Return Pillow's antialiased bicubic along one axis, `(length/scale, length)`, in float64.
+
+    Keys' kernel (a = -0.5), widened by the scale; at the border, where it is cut, its weights still
+    sum to 1.
+    """
+    count, reach = length // scale, REACH * scale
+    offsets = np.arange(-reach, reach)
+    at = (np.arange(count)[:, None] * scale + scale // 2) + offsets[None, :]
+    weights = np.broadcast_to(_keys((offsets + 0.5) / scale), at.shape) * (
+        (at >= 0) & (at < length)
+    )
+    weights = weights / weights.sum(1, keepdims=True)
+    rows = np.repeat(np.arange(count), 2 * reach)
+    columns = np.clip(at, 0, length - 1).ravel()
+    return sparse.csr_array((weights.ravel(), (rows, columns)), shape=(count, length))
+
+
+@functools.lru_cache(maxsize=8)
+def _axis(length: int, scale: int) -> _Axis:
+    matrix = downsampling_matrix(length, scale)
+    product = (matrix @ matrix.T).tocsr()
+    # Rows that are further apart than the kernel is wide have nothing in common.
+    bands = np.zeros((2 * REACH, product.shape[0]))
+    for distance in range(min(2 * REACH, product.shape[0])):
+        diagonal = product.diagonal(-distance)
+        bands[distance, : len(diagonal)] = diagonal
+    return _Axis(matrix, cholesky_banded(bands, lower=True))
+
+
+def _keys(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return Keys' cubic kernel with a = -0.5 (R. Keys, IEEE TASSP 1981)."""
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -1,0 +1,1 @@
+"""What a score means: PSNR, SSIM, masks, content distance, the baselines."""

@@ -1,0 +1,13 @@
+"""The methods that need no training: bicubic, and bicubic with back-projection."""
+
+from srpipe.imaging.resample import GreyImage, back_project, bicubic
+
+BASELINES = ("bicubic", "bicubic_bp")
+
+
+def baseline_images(lr: GreyImage, scale: int, back_projections: int) -> dict[str, GreyImage]:
+    """Return what the baselines make of an LR image: `uint8 (h*scale, w*scale)` by name."""
+    return {
+        "bicubic": bicubic(lr, scale),
+        "bicubic_bp": back_project(lr, scale, back_projections),
+    }

@@ -1,0 +1,191 @@
+"""Generator checkpoints: the one place that saves and loads them.
+
+A generator checkpoint says everything needed to use it: architecture, hyperparameters, scale, how
+it was trained and what it scored. Loading is weights-only (no code runs), and the plain Swift-SRGAN
+form (`{"model": state_dict}` or a bare state dict, as the public project released it) is read too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srpipe.core.errors import CheckpointError
+from srpipe.core.torch_file import load, save
+from srpipe.models.architectures import ARCHITECTURES
+from srpipe.models.base import SRGenerator
+from srpipe.models.safetensors_file import SUFFIX, read_tensors, write_tensors
+
+FORMAT = "srpipe-generator-1"
+# A released file's record may say that its kernels are stored in half the room.
+KERNELS = "kernels"
+HALF = "float16"
+
+
+@dataclass(frozen=True)
+class LoadedGenerator:
+    """A generator in eval mode on the CPU, and what its file says of it.
+
+    `record` holds `training` and `metrics` for our checkpoints, more for released ones, and nothing
+    for the plain form and for a mixture.
+    """
+
+    model: SRGenerator
+    architecture: str
+    hyperparameters: dict[str, Any]
+    scale: int
+    record: dict[str, Any]
+
+
+def save_generator(
+    path: Path,
+    model: nn.Module,
+    *,
+    architecture: str,
+    hyperparameters: Mapping[str, Any],
+    training: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> None:
+    """Write a checkpoint: the same training gives the same bytes, a fault leaves the old file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    # Cloned, so that the memory layout that training chose does not show in the bytes.
+    state = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
+    save(
+        path,
+        {
+            "format": FORMAT,
+            "architecture": architecture,
+            "hyperparameters": dict(hyperparameters),
+            "scale": hyperparameters["scale"],
+            "training": dict(training),
+            "metrics": dict(metrics),
+            "state_dict": state,
+        },
+    )
+
+
+def save_plain(path: Path, loaded: LoadedGenerator) -> None:
+    """Write the plain Swift-SRGAN form (a bare state dict), which other tools load.
+
+    Raises:
+        CheckpointError: the plain form cannot say what this generator is.
+        OutputError: the file cannot be written.
+    """
+    if loaded.architecture != "swift_srgan" or loaded.hyperparameters["bicubic_skip"]:
+        raise CheckpointError(
+            "only a swift_srgan without bicubic_skip has a plain form, this is "
+            f"{loaded.architecture} with bicubic_skip {loaded.hyperparameters['bicubic_skip']}: "
+            "other tools would load it and give wrong images. Train with "
+            "train.generator.name: swift_srgan and train.generator.bicubic_skip: false."
+        )
+    save(path, loaded.model.state_dict())
+
+
+def save_released(path: Path, loaded: LoadedGenerator, facts: Mapping[str, Any]) -> None:
+    """Write a generator as a safetensors file, which needs none of our code to be read.
+
+    The same weights and facts give the same bytes. Where the generator is a `swift_srgan` without
+    bicubic skip, the arrays are those of the plain form: spandrel loads the file.
+
+    Args:
+        path: the file, ending in ".safetensors".
+        loaded: the generator; what its file said of its training is recorded.
+        facts: what else there is to say: data, licence, commit, scores. `kernels: float16` stores
+            what has more than one dimension so, in half the room; it is float32 again when loaded.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    record = {
+        "format": FORMAT,
+        "architecture": loaded.architecture,
+        "hyperparameters": loaded.hyperparameters,
+        "scale": loaded.scale,
+        **loaded.record,
+        **facts,
+    }
+    arrays = loaded.model.state_dict()
+    if record.get(KERNELS) == HALF:
+        arrays = {
+            name: value.half() if value.ndim > 1 and value.is_floating_point() else value
+            for name, value in arrays.items()
+        }
+    write_tensors(path, arrays, record)
+
+
+def load_generator(path: Path) -> LoadedGenerator:
+    """Load a generator: our checkpoint, a released safetensors file, or the plain Swift-SRGAN form.
+
+    Raises:
+        CheckpointError: the file is missing, no checkpoint, or does not fit its architecture.
+    """
+    content = _released(path) if path.suffix == SUFFIX else load(path)
+    ours = content.get("format") == FORMAT
+    try:
+        architecture, arguments, state, record = (_ours if ours else _plain)(content)
+        if architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture {architecture!r}; known are {', '.join(ARCHITECTURES)}")
+        model = ARCHITECTURES[architecture](**arguments)
+        model.load_state_dict(state)
+    except KeyError as error:
+        raise CheckpointError(f"{path} is incomplete: {error} is missing") from error
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path} does not fit its architecture: {error}") from error
+    return LoadedGenerator(model.eval(), architecture, arguments, arguments["scale"], record)
+
+
+def require_scale(loaded: LoadedGenerator, scale: int, path: Path) -> None:
+    """Refuse a generator of another scale than the images.
+
+    Raises:
+        CheckpointError: the scales differ.
+    """
+    if loaded.scale != scale:
+        raise CheckpointError(
+            f"{path} is a {loaded.scale}x generator, the images are for {scale}x: use weights of "
+            f"that scale, or make the images with downsample.scale: {loaded.scale}"
+        )
+
+
+def _released(path: Path) -> dict[str, Any]:
+    """Return a safetensors file's content in the form that `load` gives."""
+    state, record = read_tensors(path)
+    return {**record, "state_dict": state} if record is not None else dict(state)
+
+
+def _ours(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
+    built = {"format", "architecture", "hyperparameters", "scale", "state_dict"}
+    record = {key: value for key, value in content.items() if key not in built}
+    return content["architecture"], content["hyperparameters"], content["state_dict"], record
+
+
+def _plain(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
+    """Read architecture and hyperparameters of a plain Swift-SRGAN from its shapes."""
+    state = content.get("model", content)
+    known = isinstance(state, dict) and all(
+        isinstance(state.get(key), Tensor) and state[key].ndim == 4
+        for key in ("initial.cnn.depthwise.weight", "initial.cnn.pointwise.weight")
+    )
+    if not known:
+        raise ValueError("neither a srpipe checkpoint nor a plain Swift-SRGAN state dict")
+    arguments = {
+        "channels": state["initial.cnn.depthwise.weight"].shape[0],
+        "features": state["initial.cnn.pointwise.weight"].shape[0],
+        "blocks": _length(state, "residual"),
+        "scale": 2 ** _length(state, "upsampler"),
+        "bicubic_skip": False,
+    }
+    return "swift_srgan", arguments, state, {}
+
+
+def _length(state: Mapping[str, Tensor], name: str) -> int:
+    return len({key.split(".")[1] for key in state if key.startswith(f"{name}.")})

@@ -1,0 +1,62 @@
+"""From an LR image to an SR image by a generator."""
+
+import torch
+
+from srpipe.core.errors import CheckpointError
+from srpipe.imaging.consistency import make_consistent
+from srpipe.imaging.resample import FloatImage, GreyImage, to_grey
+from srpipe.imaging.tensors import to_channels, to_image_tensor
+from srpipe.models.base import SRGenerator
+
+
+def super_resolve(
+    model: SRGenerator,
+    lr: GreyImage,
+    device: str = "cpu",
+    *,
+    consistent: bool = False,
+    bf16: bool = False,
+) -> GreyImage:
+    """Super-resolve one grey image; a colour generator sees grey and gives its mean.
+
+    Arguments and errors as for `unrounded`, and `consistent`: make the result downsample to `lr`
+    (`consistency.make_consistent`).
+
+    Returns:
+        `uint8 (h*scale, w*scale)`.
+    """
+    sr = unrounded(model, lr, device, bf16=bf16)
+    return to_grey(make_consistent(sr, lr) if consistent else sr)
+
+
+def unrounded(
+    model: SRGenerator, lr: GreyImage, device: str = "cpu", *, bf16: bool = False
+) -> FloatImage:
+    """Super-resolve one grey image, before it is rounded to 8 bits.
+
+    Args:
+        model: a generator on `device`; it runs in eval mode and keeps the mode it had.
+        lr: `uint8 (h, w)`.
+        device: torch device name.
+        bf16: autocast to bfloat16, instead of float32.
+
+    Returns:
+        float32 `(h*scale, w*scale)` in [0, 1].
+
+    Raises:
+        CheckpointError: the generator gives values that are no numbers.
+    """
+    was_training = model.training
+    model.eval()
+    kind = torch.device(device).type
+    with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
+        grey = to_image_tensor(lr).to(device, memory_format=torch.channels_last)
+        sr = model(to_channels(grey, model.channels)).mean(dim=1)[0]
+    model.train(was_training)
+    if not bool(sr.isfinite().all()):
+        raise CheckpointError(
+            "the generator gives values that are no numbers: its weights are damaged, or its "
+            "training diverged. Train it again with lower learning rates."
+        )
+    result: FloatImage = sr.float().cpu().numpy()
+    return result

@@ -1,1 +1,0 @@
-"""Judgement: one scorer for baselines and models."""

@@ -1,0 +1,1 @@
+"""`params.yaml`, typed: one module a part of the pipeline."""

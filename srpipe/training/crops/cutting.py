@@ -1,0 +1,202 @@
+"""Cutting training crops of HR and LR out of the packed arrays.
+
+An LR crop is what the LR of the whole image holds there (or would hold, where the crop is shifted,
+drawn on or jittered): no crop has a border of its own in its pixels. But the network sees zeros
+beyond a crop's edges, as it does beyond an image's. So that it learns what lies at the edges of
+images (many radiographs have a frame there), crops lie there far more often than by an even draw;
+at all other edges a margin may be left out of the loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from srpipe.imaging.resample import BICUBIC, GreyImage
+from srpipe.settings.train import Crops
+from srpipe.training.crops.jitter import jitter
+from srpipe.training.crops.markers import with_marker
+from srpipe.training.crops.source import CropSource
+
+# Columns that are copied at a time where a crop is transposed.
+STRIP = 32
+
+
+class Batch(NamedTuple):
+    """Crops as they lie in the files: `uint8 (N, 1, side, side)`, `side` of LR is crop/scale.
+
+    `hidden` is `uint8 (N, 4)`: so many LR pixels at the top, bottom, left and right do not count,
+    0 where the edge is the image's. (A crop that jitter widens up to an edge keeps its margin.)
+    """
+
+    lr: Tensor
+    hr: Tensor
+    hidden: Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random numbers of one crop, each in [0, 1).
+
+    `turn` and `flip` choose its symmetry, `choice` one of the candidate `places` (tops and lefts
+    in turn), `marked` whether markers are drawn and `marker` which, `jittered` whether it is
+    jittered and `jitter` how.
+    """
+
+    turn: float
+    flip: float
+    choice: float
+    marked: float
+    marker: float
+    places: tuple[float, ...]
+    jitter: float
+    jittered: float
+
+    @staticmethod
+    def count(crops: Crops) -> int:
+        """Return how many numbers a crop takes; without jitter two fewer, as they always were."""
+        return 5 + 2 * crops.candidates + (2 if crops.jitter else 0)
+
+    @classmethod
+    def of(cls, numbers: Sequence[float], crops: Crops) -> "Draw":
+        """Name the numbers, which a NumPy generator gave in this order."""
+        turn, flip, choice, marked, marker, *rest = numbers
+        places, how = rest[: 2 * crops.candidates], rest[2 * crops.candidates :]
+        jitter, jittered = how if crops.jitter else (0.0, 1.0)
+        return cls(turn, flip, choice, marked, marker, tuple(places), jitter, jittered)
+
+
+def read_crops(
+    source: CropSource, rows: Sequence[int], draws: Sequence[Draw], *, pinned: bool = False
+) -> Batch:
+    """Cut one crop of each row, at the place and in the symmetry that its draw says.
+
+    Args:
+        source: what is drawn from, and how; its batch size is not looked at.
+        rows: N manifest rows.
+        draws: N draws.
+        pinned: put the result in page-locked memory.
+    """
+    size, scale = source.crops.size, source.packed.scale
+    side, count = size // scale, len(rows)
+    lr = torch.empty((count, 1, side, side), dtype=torch.uint8, pin_memory=pinned)
+    hr = torch.empty((count, 1, size, size), dtype=torch.uint8, pin_memory=pinned)
+    hidden = torch.empty((count, 4), dtype=torch.uint8, pin_memory=pinned)
+    lr_out, hr_out, hidden_out = lr.numpy(), hr.numpy(), hidden.numpy()
+    for index, (row, draw) in enumerate(zip(rows, draws, strict=True)):
+        y, x = _corner(source, row, draw)
+        small, large = _cut(source, row, (y, x), draw)
+        symmetry = _symmetry(source.crops, draw)
+        _place(lr_out[index, 0], small, *symmetry)
+        _place(hr_out[index, 0], large, *symmetry)
+        hidden_out[index] = _turned(_margins(source, row, (y, x)), *symmetry)
+    return Batch(lr, hr, hidden)
+
+
+def _corner(source: CropSource, row: int, draw: Draw) -> tuple[int, int]:
+    """Return top and left of the crop, in HR pixels."""
+    size = source.crops.size
+    height, width = source.packed.hr(row).shape
+    step = 1 if source.crops.shifts else source.packed.scale
+    corners = [
+        (_position(top, height, size, step), _position(left, width, size, step))
+        for top, left in zip(draw.places[::2], draw.places[1::2], strict=True)
+    ]
+    if len(corners) == 1:
+        return corners[0]
+    return corners[source.difficulty.choose(row, corners, size, draw.choice)]
+
+
+def _cut(
+    source: CropSource, row: int, corner: tuple[int, int], draw: Draw
+) -> tuple[GreyImage, GreyImage]:
+    """Return LR and HR of the crop: what is stored, or drawn on, shifted and jittered."""
+    packed, crops, (y, x) = source.packed, source.crops, corner
+    size, scale, hr = crops.size, packed.scale, packed.hr(row)
+    seed = int(draw.marker * 2**53) if draw.marked < crops.markers else None
+    if draw.jittered < crops.jitter:
+        around, top, left = jitter(hr, y, x, size, 2 * scale, int(draw.jitter * 2**53))
+        return _made(around, (top, left), size, scale, seed)
+    if seed is not None or crops.shifts:
+        return _made(hr, corner, size, scale, seed)
+    side = size // scale
+    small = packed.lr(row)[y // scale :, x // scale :][:side, :side]
+    return small, hr[y : y + size, x : x + size]
+
+
+def _symmetry(crops: Crops, draw: Draw) -> tuple[int, bool]:
+    """Return quarter turns and whether the crop is mirrored; most may be left upright."""
+    if draw.turn >= crops.turns:
+        return 0, False
+    return int(draw.turn / crops.turns * 4), draw.flip < 0.5
+
+
+def _margins(source: CropSource, row: int, corner: tuple[int, int]) -> list[int]:
+    """Return the LR pixels that do not count at top, bottom, left and right; 0 at image edges.
+
+    Of the place before any jitter, which leaves crops at the edges where they are.
+    """
+    (y, x), size = corner, source.crops.size
+    height, width = source.packed.hr(row).shape
+    edges = (y == 0, y + size == height, x == 0, x + size == width)
+    return [0 if edge else source.crops.margin for edge in edges]
+
+
+def _position(draw: float, length: int, crop: int, step: int) -> int:
+    """Return where a crop begins, a multiple of `step` in [0, length - crop].
+
+    Drawn from as much more as half a crop on either side, and moved back into the image: pixels at
+    its edges would otherwise hardly ever be seen.
+    """
+    room, beyond = (length - crop) // step, crop // 2 // step
+    return min(max(int(draw * (room + 1 + 2 * beyond)) - beyond, 0), room) * step
+
+
+def _made(
+    hr: GreyImage, corner: tuple[int, int], crop: int, scale: int, seed: int | None
+) -> tuple[GreyImage, GreyImage]:
+    """Return LR and HR of a crop, with markers of a seed unless that is None.
+
+    LR is what the whole image's would hold, were its grid to begin at the crop's corner.
+    """
+    (y, x), reach = corner, 2 * scale  # of the bicubic kernel, which widens by the scale
+    top, left = max(y - reach, 0), max(x - reach, 0)
+    around = np.ascontiguousarray(hr[top : y + crop + reach, left : x + crop + reach])
+    if seed is not None:
+        around = with_marker(around, np.random.default_rng(seed))
+    y, x, side = y - top, x - left, crop // scale
+    box = (x, y, x + crop, y + crop)
+    small = np.asarray(Image.fromarray(around).resize((side, side), BICUBIC, box))
+    return small, around[y : y + crop, x : x + crop]
+
+
+def _turned(edges: list[int], symmetry: int, flip: bool) -> list[int]:
+    """Return top, bottom, left and right after a symmetry, as `_place` applies it."""
+    top, bottom, left, right = edges
+    if symmetry & 2:
+        top, bottom = bottom, top
+    if flip:
+        left, right = right, left
+    return [left, right, top, bottom] if symmetry & 1 else [top, bottom, left, right]
+
+
+def _place(
+    out: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], symmetry: int, flip: bool
+) -> None:
+    """Copy a square into the batch in one of its eight symmetries: one copy in all."""
+    if symmetry & 2:
+        image = image[::-1]
+    if flip:
+        image = image[:, ::-1]
+    if not symmetry & 1:
+        out[...] = image
+        return
+    turned = image.T
+    # In strips, so that what is read across stays in the processor's cache.
+    for left in range(0, turned.shape[1], STRIP):
+        out[:, left : left + STRIP] = turned[:, left : left + STRIP]

@@ -1,0 +1,47 @@
+"""Exponential moving average of a generator's weights (B. Polyak & A. Juditsky, 1992).
+
+torch's AveragedModel fetches its step count from the device in every step; this one never waits.
+"""
+
+import copy
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class Ema(Generic[N]):
+    """A copy of a network that follows it.
+
+    After step n the EMA keeps min(decay, (1 + n) / (10 + n)) of itself: over a short stage,
+    or early in a long one, the weights it started with would otherwise still weigh. BatchNorm's
+    running statistics are averaged like weights; counters are copied. With decay 0 it is the
+    network itself.
+    """
+
+    def __init__(self, network: N, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take in the network's weights after an optimizer's step."""
+        self.steps += 1
+        keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        averaged: list[Tensor] = []
+        current: list[Tensor] = []
+        for ours, theirs in zip(_tensors(self.network), _tensors(network), strict=True):
+            if keep and ours.is_floating_point():
+                averaged.append(ours)
+                current.append(theirs)
+            else:
+                ours.copy_(theirs)
+        if averaged:
+            torch._foreach_lerp_(averaged, current, 1 - keep)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [each.detach() for each in (*network.parameters(), *network.buffers())]

@@ -1,0 +1,81 @@
+"""The download stage hands each data set its own section, and says what is there."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from srpipe.core.errors import CredentialsError
+from srpipe.formats.raster import encode_png
+from srpipe.settings import params as settings
+from stages import download
+
+PHANTOM = settings.Phantom(patients=3, max_images_per_patient=1, seed=1)
+FOLDER = settings.Folder(
+    path="own",
+    patient_pattern="^(?P<patient>[^_.]+)",
+    patient_table=None,
+    image_column="Image Index",
+    patient_column="Patient ID",
+)
+NIH = settings.Nih(archive=None)
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, name: str, scale: int = 4) -> None:
+    """Stand in for params.yaml."""
+    params = SimpleNamespace(
+        data=SimpleNamespace(name=name),
+        datasets=SimpleNamespace(phantom=PHANTOM, folder=FOLDER, nih=NIH),
+        downsample=SimpleNamespace(scale=scale, sixteen_bit="minmax"),
+    )
+    monkeypatch.setattr(download, "load_params", lambda: params)
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty repository."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.setenv("SRPIPE_WORKERS", "1")
+
+
+def test_images_and_patients_are_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last line tells how many images of how many patients are where."""
+    Path("own").mkdir()
+    for name in ("a_1.png", "a_2.png", "b_1.png"):
+        Path("own", name).write_bytes(encode_png(np.zeros((64, 64), np.uint8)))
+    choose(monkeypatch, "folder")
+    download.main()
+    assert capsys.readouterr().out == "folder: 3 images of 2 patients, in data/raw/folder\n"
+
+
+def test_the_scale_reaches_the_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An image too small for the chosen scale ends the stage with one message and code 1."""
+    Path("own").mkdir()
+    Path("own/a_1.png").write_bytes(encode_png(np.zeros((64, 64), np.uint8)))
+    choose(monkeypatch, "folder", scale=8)
+    with pytest.raises(SystemExit) as caught:
+        download.main()
+    assert caught.value.code == 1
+    assert "error: 1 of 1 image(s) cannot be used" in capsys.readouterr().err
+
+
+def test_phantom_and_nih_get_their_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`data.name` decides who fetches, with which section, into which folder."""
+    called: list[tuple[object, Path]] = []
+
+    def fetch(section: object, raw_dir: Path) -> None:
+        called.append((section, raw_dir))
+        raise CredentialsError("far enough")
+
+    for name in ("phantom", "nih"):
+        choose(monkeypatch, name)
+        monkeypatch.setattr(getattr(download, name), "fetch", fetch)
+        with pytest.raises(SystemExit):
+            download.main()
+    assert called == [(PHANTOM, Path("data/raw/phantom")), (NIH, Path("data/raw/nih"))]

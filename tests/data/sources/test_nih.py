@@ -1,0 +1,244 @@
+"""The NIH source: the zip is fetched once, looked through before use, and never unpacked."""
+
+import importlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kaggle_stub import FILE, KaggleStub, run_client
+
+from srpipe.core.errors import DownloadError
+from srpipe.data.sources import nih
+from srpipe.data.sources.manifest import open_source
+from srpipe.formats.raster import encode_png, read_grey
+from srpipe.settings import params as settings
+
+MIB = 2**20
+HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,\n"
+IMAGES = {
+    "images_001/images/00000001_000.png": 10,
+    "images_001/images/00000001_001.png": 20,
+    "images_002/images/00000002_000.png": 30,
+    "images_012/images/00000013_000.png": 40,
+}
+
+
+def picture(value: int) -> bytes:
+    """Return a PNG file of one grey."""
+    return encode_png(np.full((4, 4), value, np.uint8))
+
+
+def parts() -> dict[str, bytes]:
+    """Return the members of a small zip in the NIH's layout."""
+    table = HEADER + (
+        "00000001_000.png,No Finding,0,1,58,M,\n"
+        "00000001_001.png,Cardiomegaly|Effusion,1,1,58,M,\n"
+        "00000002_000.png,No Finding,0,2,81,M,\n"
+        "00000013_000.png,No Finding,0,13,60,F,\n"
+    )
+    return {
+        "Data_Entry_2017.csv": table.encode(),
+        "BBox_List_2017.csv": b"Image Index,Finding Label\n",
+        "train_val_list.txt": b"00000001_000.png\n00000001_001.png\n00000013_000.png",
+        "test_list.txt": b"00000002_000.png\n",
+        **{name: picture(value) for name, value in IMAGES.items()},
+    }
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """Return the bytes of a zip."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def fetch(tmp_path: Path, data: bytes) -> Path:
+    """List a zip that the user has, and return the manifest's folder."""
+    (tmp_path / "own.zip").write_bytes(data)
+    nih.fetch(settings.Nih(archive=str(tmp_path / "own.zip")), tmp_path / "raw")
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def stub() -> Iterator[KaggleStub]:
+    """Serve an intact zip."""
+    with KaggleStub(zipped(parts())) as server:
+        yield server
+
+
+def test_the_manifest_comes_from_the_zips_directory(tmp_path: Path) -> None:
+    """Each image has the table's patient, its list, and size and checksum of its bytes."""
+    source = open_source(fetch(tmp_path, zipped(parts())))
+    assert source.kind == "zip"
+    assert source.root == tmp_path / "own.zip"
+    rows = [(each.image, each.patient, each.list, each.file) for each in source.entries]
+    assert rows == [
+        ("00000001_000.png", "1", "train_val", "images_001/images/00000001_000.png"),
+        ("00000001_001.png", "1", "train_val", "images_001/images/00000001_001.png"),
+        ("00000002_000.png", "2", "test", "images_002/images/00000002_000.png"),
+        ("00000013_000.png", "13", "train_val", "images_012/images/00000013_000.png"),
+    ]
+    values = [read_grey(source.read(each), each.image, "minmax")[0, 0] for each in source.entries]
+    assert values == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"train_val_list.txt": None}, r"has no train_val_list\.txt among its 7 members"),
+        ({"test_list.txt": None, "Data_Entry_2017.csv": None}, "no Data_Entry.*, no test_list"),
+        (dict.fromkeys(IMAGES), r"has no images_\*/images/\*\.png"),
+        ({"Data_Entry_2017.csv": b"Image,Patient\n"}, "has no column 'Image Index'"),
+        (
+            {"images_002/images/00000002_000.png": None},
+            r"images: 3, missing 1 \(00000002_000\.png\); Data_Entry.*: 4; the two lists: 4",
+        ),
+        (
+            {"images_003/images/00000099_000.png": picture(1)},
+            r"images: 5; Data_Entry_2017\.csv: 4, missing 1 \(00000099_000\.png\); .* missing 1",
+        ),
+        ({"test_list.txt": b""}, r"the two lists: 3, missing 1 \(00000002_000\.png\)"),
+        ({"test_list.txt": b"00000001_000.png\n00000002_000.png"}, "are on both"),
+        ({"images_003/images/00000002_000.png": picture(1)}, r"has 1 image\(s\) twice"),
+        (
+            {"Data_Entry_2017.csv": (HEADER + "00000001_000.png,,0,,5,M,\n").encode()},
+            "images of no patient",
+        ),
+    ],
+)
+def test_another_zip_is_refused(tmp_path: Path, change: dict[str, bytes | None], told: str) -> None:
+    """What is missing, or what disagrees, is told with counts; nothing is written."""
+    members = {name: data for name, data in {**parts(), **change}.items() if data is not None}
+    with pytest.raises(DownloadError, match=told):
+        fetch(tmp_path, zipped(members))
+    assert not (tmp_path / "raw").exists()
+
+
+@pytest.mark.parametrize("kept", [0, 100, -30])
+def test_a_cut_zip_is_refused_and_kept(tmp_path: Path, kept: int) -> None:
+    """The message names the file and what to do; 42 GB are not deleted behind one's back."""
+    with pytest.raises(DownloadError, match=r"own\.zip cannot be read as a zip: .* intact copy"):
+        fetch(tmp_path, zipped(parts())[:kept])
+    assert (tmp_path / "own.zip").exists()
+
+
+def test_a_zip_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A wrong path says which setting holds it."""
+    with pytest.raises(DownloadError, match=r"no .*absent\.zip: .* datasets\.nih\.archive"):
+        nih.fetch(settings.Nih(archive=str(tmp_path / "absent.zip")), tmp_path / "raw")
+
+
+def test_a_download_that_is_there_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A zip in the cache is looked through and used; the client is not even imported."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(nih, "_signed_in", None)
+    (tmp_path / "srpipe").mkdir()
+    (tmp_path / "srpipe/nih-chest-xrays-data.zip").write_bytes(zipped(parts()))
+    nih.fetch(settings.Nih(archive=None), tmp_path / "raw")
+    assert len(open_source(tmp_path / "raw").entries) == 4
+    assert "already there" in capsys.readouterr().out
+
+
+def test_the_client_can_still_be_pointed_to_the_stub() -> None:
+    """If this fails, the client moved a private table, and `kaggle_stub.CLIENT` must follow."""
+    kaggle_env = importlib.import_module("kagglesdk.kaggle_env")
+
+    assert kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.LOCAL] == "http://localhost"
+
+
+def test_the_real_client_downloads_once(tmp_path: Path, stub: KaggleStub) -> None:
+    """The zip lands whole in the cache, not unpacked; a second fetch asks Kaggle for nothing."""
+    first = run_client(stub.url, tmp_path)
+    assert first.returncode == 0, first.stderr
+    cache = tmp_path / "cache/srpipe"
+    assert (cache / "nih-chest-xrays-data.zip").read_bytes() == stub.archive
+    files = [path.name for path in cache.rglob("*") if path.is_file()]
+    assert files == ["nih-chest-xrays-data.zip"]
+    assert any(
+        request.endswith("DownloadDataset nih-chest-xrays/data") for request in stub.requests
+    )
+    assert stub.transfers == [f"GET {FILE}"]
+    root = json.loads((tmp_path / "data/raw/nih/source.json").read_text())["root"]
+    assert root == str(cache / "nih-chest-xrays-data.zip")
+
+    asked = len(stub.requests)
+    second = run_client(stub.url, tmp_path, token=None)
+    assert second.returncode == 0, second.stderr
+    assert "already there" in second.stdout
+    assert len(stub.requests) == asked
+
+
+@pytest.mark.parametrize("token", [None, "a-token-that-is-not-known"])
+def test_credentials_are_asked_for_in_one_message(
+    tmp_path: Path, stub: KaggleStub, token: str | None
+) -> None:
+    """Without a token, or with a refused one: how to get it, and how to do without."""
+    done = run_client(stub.url, tmp_path, token)
+    assert done.returncode == 1
+    assert done.stderr.startswith("CredentialsError: Kaggle has no credentials, or refuses")
+    for said in ("KAGGLE_API_TOKEN", "~/.kaggle/access_token", "dvc exp run -S data.name=phantom"):
+        assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Authentication required" not in done.stdout
+    assert str(token) not in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (403, "CredentialsError: Kaggle refuses the credentials (HTTP 403)"),
+        (404, "DownloadError: Kaggle answered HTTP 404 for nih-chest-xrays/data"),
+        (500, "DownloadError: Kaggle answered HTTP 500"),
+    ],
+)
+def test_http_errors_are_explained(
+    tmp_path: Path, stub: KaggleStub, status: int, told: str
+) -> None:
+    """Kaggle's refusals end in our words, without a traceback."""
+    stub.status = status
+    done = run_client(stub.url, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(told)
+    assert "Traceback" not in done.stderr
+
+
+def test_no_network_is_explained(tmp_path: Path, stub: KaggleStub) -> None:
+    """A server that is not there is a matter of the network, not of credentials."""
+    with KaggleStub(b"") as gone:
+        url = gone.url
+    done = run_client(url, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("DownloadError: Kaggle cannot be reached")
+    assert "data.name=phantom" in done.stderr
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """The client, which stores whole MiB, asks for the rest alone, and the zip is whole."""
+    filling = np.random.default_rng(0).bytes(3 * MIB)
+    with KaggleStub(zipped({**parts(), "BBox_List_2017.csv": filling})) as stub:
+        stub.cut_after = 2 * MIB + 500
+        done = run_client(stub.url, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert stub.transfers == [f"GET {FILE}", f"GET {FILE} bytes={2 * MIB}-"]
+    assert (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").read_bytes() == stub.archive
+
+
+def test_a_damaged_download_does_not_get_the_archives_name(tmp_path: Path) -> None:
+    """What arrived whole and is no zip is kept under its own name, and the message names it."""
+    with KaggleStub(b"PK, but no zip" * 50) as stub:
+        done = run_client(stub.url, tmp_path)
+    assert done.returncode == 1
+    arrived = tmp_path / "cache/srpipe/nih-chest-xrays-data.zip.arriving/data.zip"
+    assert done.stderr.startswith(f"DownloadError: {arrived} cannot be read as a zip")
+    assert arrived.exists()
+    assert not (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").exists()
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,105 @@
+"""From bytes to bytes: what a generator says is what comes out, rounded once."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from srpipe.core.errors import CheckpointError
+from srpipe.imaging.resample import back_project, to_grey
+from srpipe.imaging.tensors import to_channels, to_image_tensor
+from srpipe.models.inference import super_resolve
+from srpipe.models.srresnet import SwiftSRGAN
+
+LR = np.random.default_rng(0).integers(0, 256, (9, 12), dtype=np.uint8)
+
+
+def tiny(channels: int, *, skip: bool = False) -> SwiftSRGAN:
+    """Return a tiny generator with statistics that differ from a batch's."""
+    torch.manual_seed(0)
+    model = SwiftSRGAN(channels=channels, features=8, blocks=1, scale=4, bicubic_skip=skip)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return model
+
+
+def test_bytes_become_floats_in_unit_range() -> None:
+    """255 is 1, the shape is (1, 1, H, W), and the image given is not shared."""
+    image = np.array([[0, 51, 255]], np.uint8)
+    tensor = to_image_tensor(image)
+    assert tensor.dtype == torch.float32
+    assert tensor.tolist() == [[[pytest.approx([0, 0.2, 1])]]]
+    assert image.tolist() == [[0, 51, 255]]
+
+
+def test_read_only_images_are_taken() -> None:
+    """Views of the packed data set need no copy by the caller."""
+    image = LR.copy()
+    image.flags.writeable = False
+    assert torch.equal(to_image_tensor(image), to_image_tensor(LR))
+
+
+def test_grey_is_repeated_without_a_copy() -> None:
+    """Three channels are three looks at one."""
+    grey = torch.rand(2, 1, 3, 4)
+    colour = to_channels(grey, 3)
+    assert colour.shape == (2, 3, 3, 4)
+    assert colour.data_ptr() == grey.data_ptr()
+    assert torch.equal(colour[:, 2], grey[:, 0])
+    assert torch.equal(to_channels(grey, 1), grey)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_output_is_the_networks_in_eval_mode(channels: int) -> None:
+    """A colour generator sees grey and gives its mean; the result is rounded to 8 bits."""
+    model = tiny(channels)
+    sr = super_resolve(model, LR)
+    assert sr.shape == (36, 48)
+    assert sr.dtype == np.uint8
+    model.eval()
+    with torch.no_grad():
+        wanted = model(to_channels(to_image_tensor(LR), channels)).mean(dim=1)[0].numpy()
+    assert np.abs(sr - wanted * 255).max() <= 0.5 + 1e-3
+    assert sr.std() > 1
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_and_the_statistics_are_kept(training: bool) -> None:
+    """Scoring in the middle of training changes nothing in the generator."""
+    model = tiny(1).train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    super_resolve(model, LR)
+    assert model.training is training
+    assert all(module.training is training for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_new_generator_with_skip_gives_bicubic() -> None:
+    """Through the bytes too: before training, the result is the float bicubic, rounded."""
+    sr = super_resolve(tiny(1, skip=True), LR)
+    difference = np.abs(sr.astype(int) - back_project(LR, 4, 0))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
+
+
+def test_rounding_is_that_of_the_baseline() -> None:
+    """Both round to the nearest level and clip."""
+
+    class Constant(SwiftSRGAN):
+        def forward(self, lr: Tensor) -> Tensor:
+            return torch.full_like(lr, 100.6 / 255)
+
+    sr = super_resolve(Constant(features=4, blocks=1), LR)
+    assert np.array_equal(sr, to_grey(np.full(LR.shape, 100.6 / 255, np.float32)))
+    assert np.all(sr == 101)
+
+
+def test_values_that_are_no_numbers_are_refused() -> None:
+    """A diverged generator must not be scored as a black image."""
+    model = SwiftSRGAN(features=4, blocks=1)
+    with torch.no_grad():
+        model.final_conv.pointwise.bias.fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="no numbers"):
+        super_resolve(model, np.zeros((8, 8), np.uint8))
