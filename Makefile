@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make repro` and `make test`.
-# Both make the virtual environment first if there is none.
+# Each makes the virtual environment first if there is none.
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(abspath $(VENV))/bin
@@ -24,12 +24,10 @@ test: $(VENV)/installed ## run the tests, offline, on the CPU
 	@echo "Running the tests ($(JOBS) at a time)"
 	@$(RUN) OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadgroup
 
-# `make results PATH`: make takes the second word for a goal, too, and finds nothing to do there.
-FOLDER = $(filter-out results,$(MAKECMDGOALS))
-results: $(VENV)/installed ## score the released models: make results FOLDER [PUBLISHED=FILE]
+results: $(VENV)/installed ## score the released models: make results FOLDER=hr [PUBLISHED=netG_4x_epoch5.pth.tar]
 	@test -d "$(FOLDER)" || \
-	  { echo "error: give a folder of HR radiographs: make results FOLDER [PUBLISHED=FILE]"; exit 1; }
-	@$(RUN) python -m benchmarks.comparison "$(FOLDER)" $(if $(PUBLISHED),--published "$(PUBLISHED)")
+	  { echo "error: give a folder of HR radiographs: make results FOLDER=PATH [PUBLISHED=FILE]"; exit 1; }
+	@$(RUN) python -m srpipe.evaluation.comparison "$(FOLDER)" $(if $(PUBLISHED),--published "$(PUBLISHED)")
 
 lint: $(VENV)/installed ## check style and formatting (ruff)
 	@$(RUN) ruff check .

@@ -1,20 +1,19 @@
 """What all of NIH ChestX-ray14 costs at the settings of params.yaml, from measured speeds."""
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.material import Material
-from benchmarks.tables import table
+from benchmarks.radiographs import Radiographs
 from srpipe.core import environment
 from srpipe.data.pairs import to_pair
-from srpipe.evaluation.scoring import model_row
+from srpipe.evaluation.scorer import baselines, scored_pair
+from srpipe.evaluation.tables import aligned_table
 from srpipe.formats.raster import read_grey
-from srpipe.metrics.baselines import baseline_scores
-from srpipe.metrics.scores import reference
+from srpipe.models.inference import super_resolve
 from srpipe.settings.params import Params
 from srpipe.settings.train import Train
-from srpipe.training.crops.batches import plan_of
 from srpipe.training.networks import build_generator
 
 IMAGES = 112_120
@@ -26,7 +25,6 @@ TEST_PATIENTS = 2_797
 ARCHIVE_BYTES = 42e9
 # Assumed, not measured: 100 Mbit/s.
 DOWNLOAD_BYTES_PER_SECOND = 12.5e6
-PAGE = 4096
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,6 @@ class Rates:
         evaluate: seconds of the device to super-resolve an image and to score it.
         train: HR megapixels a second, in the mix of pixel and adversarial steps.
         cores: that work at the same time where images are independent.
-        memory: peak bytes of a training process, or None where it was not measured.
     """
 
     prepare: float
@@ -47,41 +44,26 @@ class Rates:
     evaluate: float
     train: float
     cores: int
-    memory: float | None
 
 
-@dataclass(frozen=True)
-class Costs:
-    """Seconds by stage, bytes on disk by file, bytes of memory."""
-
-    seconds: dict[str, float]
-    disk: dict[str, float]
-    memory: float | None
-    crop_bytes: float
-
-
-def measure_rates(
-    material: Material, params: Params, device: str, train: float, memory: float | None
-) -> Rates:
-    """Measure what a stage takes for an image; `train` and `memory` were measured before."""
-    packed, scale = material.packed, params.downsample.scale
-    data = material.pngs[0].read_bytes()
+def measure_rates(radiographs: Radiographs, params: Params, device: str, train: float) -> Rates:
+    """Measure what a stage takes for an image; `train` was measured before."""
+    scale, pair = params.downsample.scale, radiographs.packed.pair(0)
+    data = radiographs.pngs[0].read_bytes()
     model = build_generator(params.train.generator, scale).eval().to(device)
+    simple = functools.partial(baselines, scale, params.baseline.back_projections)
 
     def prepare() -> object:
         return to_pair(read_grey(data, "image", params.downsample.sixteen_bit), scale, "image")
 
-    def baseline() -> object:
-        against = reference(packed.hr(0), packed.lr(0))
-        return baseline_scores(against, params.baseline.back_projections)
-
     return Rates(
         prepare=_seconds(prepare, 10),
-        baseline=_seconds(baseline, 1),
-        evaluate=_seconds(lambda: model_row(model, packed, 0, device), 1),
+        baseline=_seconds(lambda: scored_pair(simple, pair), 1),
+        evaluate=_seconds(
+            lambda: scored_pair(lambda lr: {"": super_resolve(model, lr, device)}, pair), 1
+        ),
         train=train,
         cores=environment.workers(),
-        memory=memory,
     )
 
 
@@ -93,22 +75,21 @@ def _seconds(work: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def costs(rates: Rates, params: Params) -> Costs:
-    """Return what the whole data set costs; docs/benchmarks.md has the formulas in words."""
-    scale = params.downsample.scale
+def seconds(rates: Rates, params: Params) -> dict[str, float]:
+    """Return what each stage takes for the whole data set."""
+    return {
+        "download": ARCHIVE_BYTES / DOWNLOAD_BYTES_PER_SECOND,
+        "downsample": IMAGES * rates.prepare / rates.cores,
+        "baseline": TEST_IMAGES * rates.baseline / rates.cores,
+        "train": trained_megapixels(params) / rates.train,
+        "evaluate": TEST_IMAGES * rates.evaluate,
+    }
+
+
+def disk(scale: int) -> dict[str, float]:
+    """Return the bytes that files take."""
     hr = float(IMAGES * SIDE**2)
-    return Costs(
-        seconds={
-            "download": ARCHIVE_BYTES / DOWNLOAD_BYTES_PER_SECOND,
-            "downsample": IMAGES * rates.prepare / rates.cores,
-            "baseline": TEST_IMAGES * rates.baseline / rates.cores,
-            "train": trained_megapixels(params) / rates.train,
-            "evaluate": TEST_IMAGES * rates.evaluate,
-        },
-        disk={"zip": ARCHIVE_BYTES, "packed HR": hr, "packed LR": hr / scale**2},
-        memory=rates.memory,
-        crop_bytes=crop_bytes(params.train, scale),
-    )
+    return {"zip": ARCHIVE_BYTES, "packed HR": hr, "packed LR": hr / scale**2}
 
 
 def training_images(params: Params) -> int:
@@ -123,37 +104,21 @@ def training_images(params: Params) -> int:
 
 def trained_megapixels(params: Params) -> float:
     """Return the HR megapixels that training sees, over all epochs."""
-    stages = pixels_by_stage(params.train).values()
-    return training_images(params) * sum(stages) / 1e6
+    return training_images(params) * sum(pixels_by_stage(params.train).values()) / 1e6
 
 
 def pixels_by_stage(settings: Train) -> dict[str, int]:
     """Return how many HR pixels each stage takes of an image, over all its epochs."""
-    epochs = {
-        "pixel": settings.epochs - settings.adversarial_epochs,
-        "adversarial": settings.adversarial_epochs,
-    }
-    plans = {name: plan_of(settings, adversarial=name == "adversarial") for name in epochs}
+    epochs = {"pixel": settings.pixel_epochs, "adversarial": settings.adversarial.epochs}
+    crops = {"pixel": settings.crops, "adversarial": settings.adversarial_crops}
     return {
-        name: count * plans[name].crops_per_image * plans[name].crop ** 2
+        name: count * crops[name].per_image * crops[name].size ** 2
         for name, count in epochs.items()
     }
 
 
-def crop_bytes(settings: Train, scale: int) -> float:
-    """Return what one crop reads from a disk when nothing is in the page cache, in whole pages."""
-    return float(_pages(settings.crop, SIDE) + _pages(settings.crop // scale, SIDE // scale)) * PAGE
-
-
-def _pages(rows: int, width: int) -> int:
-    """Return the pages that so many rows of an image touch, on average one more than they fill."""
-    return -(-rows * width // PAGE) + 1
-
-
 def text(rates: Rates, params: Params) -> str:
     """Return the costs as Markdown."""
-    found = costs(rates, params)
-    given = params.train
     how = {
         "download": f"{ARCHIVE_BYTES / 1e9:.0f} GB at 100 Mbit/s (assumed)",
         "downsample": f"{IMAGES:,} x {rates.prepare * 1e3:.0f} ms / {rates.cores} cores",
@@ -161,30 +126,16 @@ def text(rates: Rates, params: Params) -> str:
         "train": f"{trained_megapixels(params):,.0f} megapixels / {rates.train:,.3g} a second",
         "evaluate": f"{TEST_IMAGES:,} x {rates.evaluate:.2f} s",
     }
-    times = [[name, how[name], _time(value)] for name, value in found.seconds.items()]
-    packed = sum(found.disk[name] for name in ("packed HR", "packed LR"))
-    places = {
-        **{f"disk, {name}": value for name, value in found.disk.items()},
-        "disk, all": sum(found.disk.values()),
-        "memory of a training process, at most": found.memory,
-        "memory to keep the packed images in the page cache": packed,
-    }
-    rows = [[name, _gigabytes(value)] for name, value in places.items()]
+    times = [[name, how[name], _time(each)] for name, each in seconds(rates, params).items()]
+    files = disk(params.downsample.scale)
+    rows = [[f"disk, {name}", f"{each / 1e9:,.1f} GB"] for name, each in files.items()]
+    rows.append(["disk, all", f"{sum(files.values()) / 1e9:,.1f} GB"])
     return (
-        f"{table(['stage', 'from', 'time'], times)}\n\n{table(['room', ''], rows)}\n\n"
-        f"Training draws {given.crops_per_image} crops of {given.crop}x{given.crop} from each of "
-        f"{training_images(params):,} images, {given.epochs - given.adversarial_epochs} times, "
-        f"then {given.adversarial_crops_per_image} crops of {given.adversarial_crop}x"
-        f"{given.adversarial_crop}, {given.adversarial_epochs} times. Where nothing is in the page "
-        f"cache, a crop reads {found.crop_bytes / 1e3:,.0f} KB from the disk."
+        f"{aligned_table(['stage', 'from', 'time'], times)}\n\n{aligned_table(['room', ''], rows)}"
     )
 
 
-def _time(seconds: float) -> str:
-    if seconds < 90 * 60:
-        return f"{seconds / 60:,.0f} min"
-    return f"{seconds / 3600:,.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:,.1f} days"
-
-
-def _gigabytes(value: float | None) -> str:
-    return "not measured" if value is None else f"{value / 1e9:,.1f} GB"
+def _time(value: float) -> str:
+    if value < 90 * 60:
+        return f"{value / 60:,.0f} min"
+    return f"{value / 3600:,.1f} h" if value < 72 * 3600 else f"{value / 86400:,.1f} days"

@@ -1,13 +1,13 @@
 """How fast and how lean a generator is on the CPU, against the published Swift-SRGAN.
 
-    python -m benchmarks.inference [--quick] [--json OUT] [--weights FILE ...] [--threads N]
+    python -m benchmarks.inference [--quick] [--json OUT] [--weights NAME|FILE ...] [--threads N]
 
 One LR radiograph of 256x256 becomes one of 1024x1024. The published generator is the predecessor's
 own network, in its own form (RGB, 9x9 convolution at the SR image's size), and in whichever memory
-layout it is quicker (its memory: channels last, as ours); weights do not change what it costs, so
-random ones serve. Ours are the released files, or those given. Time: the forward pass, in turn, in
-rounds of which each gives a ratio; bf16 is autocast, for both. Memory: the most that one forward
-pass needs beyond what the process held before it, in a process of its own.
+layout it is faster (its memory: channels last, as ours); weights do not change what it costs, so
+random ones serve. Time: the forward pass, in turn, in rounds of which each gives a ratio; bf16 is
+autocast, for both. Memory: the most that one forward pass needs beyond what the process held before
+it, in a process of its own. What is printed holds for the CPU that it names.
 """
 
 import argparse
@@ -21,15 +21,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks import predecessor
-from benchmarks.methods import SCALE
-from benchmarks.options import note
-from benchmarks.tables import table
+from benchmarks import machine, predecessor
 from benchmarks.turns import Spread, in_turn, ratios, timed
-from srpipe.core import console, paths
+from srpipe.core import console
 from srpipe.core.files import write_json
+from srpipe.evaluation.tables import aligned_table
 from srpipe.models.checkpoint import load_generator, require_scale
+from srpipe.models.released import weights_file
 
+SCALE = 4
 LR_SIDE = 256
 PUBLISHED = "published Swift-SRGAN"
 LAYOUTS = {"nhwc": torch.channels_last, "nchw": torch.contiguous_format}
@@ -41,7 +41,7 @@ MEMORY_RUNS = {True: 3, False: 7}
 class Figures:
     """What one generator costs beside the published one.
 
-    Times are published over ours (how many times quicker), the memory too; bytes are absolute.
+    Times are published over ours (how many times faster), and so is the memory; bytes are absolute.
     """
 
     bf16: Spread
@@ -59,40 +59,37 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the medians as JSON")
     parser.add_argument(
         "--weights",
-        type=Path,
         nargs="+",
-        default=[paths.RELEASED_FIDELITY],
-        metavar="FILE",
-        help=f"generators; the JSON is about the first (default: {paths.RELEASED_FIDELITY})",
+        default=["plain_sr_x4", "plain_sr_small_x4", "swift_srgan_x4"],
+        metavar="NAME|FILE",
+        help="generators; the JSON is about the first (default: the released ones)",
     )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of torch (default: 1)")
     given = parser.parse_args()
     if given.threads < 1:
         parser.error(f"--threads is {given.threads}: must be at least 1")
     torch.set_num_threads(given.threads)
-    files = {path.name: path for path in given.weights}
+    files = {Path(name).name: weights_file(name) for name in given.weights}
     if len(files) < len(given.weights):
         parser.error("--weights: two files have one name; give them different ones")
     found = measure(files, quick=given.quick)
-    print(text(found, given.threads))
+    print(text(found))
     if given.json:
         write_json(given.json, as_json(next(iter(found.values()))))
 
 
 def measure(weights: Mapping[str, Path], *, quick: bool) -> dict[str, Figures]:
     """Return the figures of generators by their names, all measured in one run."""
-    contenders = {_name(PUBLISHED, bf16): _quickest_published(bf16) for bf16 in (True, False)}
+    cases = {_name(PUBLISHED, bf16): _fastest_published(bf16) for bf16 in (True, False)}
     for name, path in weights.items():
         loaded = load_generator(path)
         require_scale(loaded, SCALE, path)
         model = loaded.model
         for bf16 in (True, False):
-            contenders[_name(name, bf16)] = _forward(model, model.channels, bf16, "nhwc")
-    note("times ...")
-    speeds = in_turn(
-        {name: timed(work, 1, "cpu") for name, work in contenders.items()}, ROUNDS[quick]
-    )
-    note("memory ...")
+            cases[_name(name, bf16)] = _forward(model, model.channels, bf16, "nhwc")
+    console.say("times ...")
+    speeds = in_turn({name: timed(work, 1, "cpu") for name, work in cases.items()}, ROUNDS[quick])
+    console.say("memory ...")
     runs = MEMORY_RUNS[quick]
     published = peak_memory(None, runs)
     result = {}
@@ -127,13 +124,13 @@ def as_json(figures: Figures) -> dict[str, object]:
         "cpu_time_ratio_fp32": figures.fp32.median,
         "peak_memory_ratio": figures.memory,
         "quartiles": {"bf16": asdict(figures.bf16), "fp32": asdict(figures.fp32)},
-        "bf16_in_hardware": torch.cpu._is_amx_tile_supported(),
+        "cpu": machine.cpu(),
     }
 
 
-def text(found: dict[str, Figures], threads: int) -> str:
+def text(found: dict[str, Figures]) -> str:
     """Return a Markdown table, and how it is to be read."""
-    head = ["generator", "quicker, bf16", "quicker, fp32", "less memory", "peak (MB)"]
+    head = ["generator", "times faster, bf16", "times faster, fp32", "less memory", "peak (MB)"]
     rows = [
         [
             name,
@@ -146,16 +143,8 @@ def text(found: dict[str, Figures], threads: int) -> str:
     ]
     published = next(iter(found.values())).published_bytes
     rows.append([PUBLISHED, "1", "1", "1", f"{published / 1e6:.0f}"])
-    return f"{table(head, rows)}\n\nPublished over ours, median (quartiles). {machine(threads)}"
-
-
-def machine(threads: int) -> str:
-    """Return in words what was measured on what."""
-    matrix = "with" if torch.cpu._is_amx_tile_supported() else "without"
-    return (
-        f"Time of {LR_SIDE}x{LR_SIDE} to {SCALE * LR_SIDE}x{SCALE * LR_SIDE} on {threads} "
-        f"thread(s) of a CPU {matrix} matrix units for bf16 (AMX); memory: on one thread, float32."
-    )
+    measured = f"One 256x256 image; published over ours, median (quartiles). {machine.cpu()}"
+    return f"{aligned_table(head, rows)}\n\n{measured}"
 
 
 def _forward(model: nn.Module, channels: int, bf16: bool, layout: str) -> Callable[[], Tensor]:
@@ -173,7 +162,7 @@ def _forward(model: nn.Module, channels: int, bf16: bool, layout: str) -> Callab
     return run
 
 
-def _quickest_published(bf16: bool) -> Callable[[], Tensor]:
+def _fastest_published(bf16: bool) -> Callable[[], Tensor]:
     """Return the published generator's forward pass in the memory layout that suits it better."""
     forms = [_forward(predecessor.Generator(), 3, bf16, layout) for layout in LAYOUTS]
     return max(forms, key=lambda work: timed(work, 1, "cpu")())

@@ -133,7 +133,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """Judge `(N, 3, H, W)`: `(N, 1)` in (0, 1), high is HR."""
+        """Classify `(N, 3, H, W)`: `(N, 1)` in (0, 1), high is HR."""
         return torch.sigmoid(self.classifier(self.blocks(image)))
 
 
@@ -179,8 +179,8 @@ def step(networks: Networks, lr: Tensor, hr: Tensor) -> dict[str, float]:
     discriminator.zero_grad()
     real = discriminator(hr).mean()
     fake = discriminator(sr).mean()
-    judged = 1 - real + fake
-    judged.backward(retain_graph=True)
+    loss = 1 - real + fake
+    loss.backward(retain_graph=True)
     networks.of_discriminator.step()
 
     generator.zero_grad()
@@ -191,7 +191,7 @@ def step(networks: Networks, lr: Tensor, hr: Tensor) -> dict[str, float]:
     total = F.mse_loss(sr, hr) + 0.001 * (1 - fake) + 0.006 * perceived + 2e-8 * variation(sr)
     total.backward()
     networks.of_generator.step()
-    numbers = {"generator": total, "discriminator": judged, "real": real, "fake": fake}
+    numbers = {"generator": total, "discriminator": loss, "real": real, "fake": fake}
     return {name: value.item() for name, value in numbers.items()}
 
 

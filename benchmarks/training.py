@@ -1,63 +1,297 @@
-"""How fast we train: our steps against the predecessor's, and against what the machine can.
+"""How fast we train: our steps and our loader against the predecessor's.
 
-    python -m benchmarks.training [--quick] [--json FILE] [--figure PNG] [--markdown] [--full-nih]
-                                  [--device NAME] [--images N]
+    python -m benchmarks.training [--quick] [--json FILE] [--full-nih] [--device NAME] [--images N]
 
-Run from the repository root; docs/benchmarks.md says what is measured and how. The settings are
-those of params.yaml, but for the precision, which is the one that suits the device (`auto`).
+Run it from the root of the repository. Everything is measured in turn, in rounds of which each
+gives a ratio (`benchmarks.turns`); the settings are those of params.yaml, in the precision that
+suits the device (`auto`). `benchmarks.predecessor` says what the predecessor does.
+
+Steps: from a batch in memory to changed weights, on as many HR pixels as one of the predecessor's
+steps takes. Loaders: one core, from the page cache; whole images one by one, as the predecessor
+reads them, and crops as training draws them.
 """
 
+import argparse
 import contextlib
-from collections.abc import Iterator
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from benchmarks import figures, full_nih, loading, report
-from benchmarks.material import phantoms, written
-from benchmarks.measure import Bench, measure
-from benchmarks.options import note, read_options
-from benchmarks.turns import spread
-from srpipe.core import console
+from benchmarks import full_nih, machine, predecessor
+from benchmarks.radiographs import Radiographs, phantoms, written
+from benchmarks.turns import Case, Spread, for_seconds, in_turn, mixed, ratios, spread, timed
+from srpipe.core import console, environment
 from srpipe.core.errors import SettingsError
 from srpipe.core.files import write_json
-from srpipe.settings.params import load_params
+from srpipe.evaluation.tables import aligned_table
+from srpipe.metrics.features import ContentFeatures
+from srpipe.settings.params import Params, load_params
+from srpipe.settings.train import Crops, Train
 from srpipe.training.content import load_content
+from srpipe.training.crops.batches import epoch_batches
+from srpipe.training.crops.cutting import Batch, Draw, read_crops
+from srpipe.training.crops.difficulty import Difficulty
+from srpipe.training.crops.source import CropSource
+from srpipe.training.losses import Objective
+from srpipe.training.precision import choose
+from srpipe.training.state import Hardware, adversarial_stage, pixel_stage
+from srpipe.training.steps import adversarial_step, on_device, pixel_step
+
+STAGES = ("pixel", "adversarial")
+CROP = 256
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured: rounds of steps and of loaders, seconds of a loader, images."""
+
+    rounds: int
+    loader_rounds: int
+    loader_seconds: float
+    images: int
+    copies: int
+
+
+QUICK = Effort(rounds=3, loader_rounds=5, loader_seconds=0.2, images=4, copies=48)
+FULL = Effort(rounds=9, loader_rounds=15, loader_seconds=0.5, images=16, copies=64)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured on what."""
+
+    params: Params
+    device: str
+    images: int
+    content: ContentFeatures
+    radiographs: Radiographs
+
+    def source(self, crops: Crops) -> CropSource:
+        """Return all images as a source of crops."""
+        given, packed = self.params.train, self.radiographs.packed
+        rows = self.radiographs.rows
+        return CropSource(packed, rows, crops, given.batch_size, given.seed, Difficulty(packed))
+
+    def batch(self) -> Batch:
+        """Return crops with as many HR pixels as the predecessor's batch, and at least two."""
+        crops = self.params.train.crops
+        count = max(2, -(-self.images * self.radiographs.side**2 // crops.size**2))
+        rng = np.random.default_rng(0)
+        rows = rng.choice(self.radiographs.rows, count).tolist()
+        draws = [Draw.of(each, crops) for each in rng.random((count, Draw.count(crops))).tolist()]
+        return read_crops(self.source(crops), rows, draws, pinned=self.device.startswith("cuda"))
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Return the predecessor's batch: LR and HR, float `(N, 3, H, W)`."""
+        paths = itertools.islice(itertools.cycle(self.radiographs.pngs), self.images)
+        pairs = zip(*(predecessor.read_item(path) for path in paths), strict=True)
+        lr, hr = (torch.stack(each) for each in pairs)
+        return (lr.pin_memory(), hr.pin_memory()) if self.device.startswith("cuda") else (lr, hr)
 
 
 @console.entry_point
 def main() -> None:
-    """Measure, and tell it as the options say."""
-    options = read_options(str(__doc__).splitlines()[0], training=True)
-    params, effort = load_params(), options.effort
-    content = load_content(params.train.content)
-    with (
-        written(phantoms(effort.images), effort.copies, params.downsample.scale) as material,
-        told_to_fit(options.images),
-    ):
-        bench = Bench(params, effort, options.device, options.images, content, material)
-        note("the loaders ...")
-        loaded = loading.measure(material, params.train, effort)
-        found = measure(bench)
-        print(f"\n{report.text(found, loaded, bench)}\n")
-        if options.full_nih:
-            rates = full_nih.measure_rates(
-                material,
-                params,
-                options.device,
-                spread(found.mix()).median,
-                found.memory.get("a training process"),
-            )
+    """Measure, print what was found, and write JSON if asked."""
+    given = _options()
+    if given.device is not None:
+        os.environ["SRPIPE_DEVICE"] = given.device
+    device = environment.device_name()
+    effort = QUICK if given.quick else FULL
+    images = given.images or (16 if device.startswith("cuda") else 1)
+    params = load_params()
+    content = load_content(params.train.adversarial.content)
+    scale = params.downsample.scale
+    with written(phantoms(effort.images), effort.copies, scale) as radiographs, fits(images):
+        bench = Bench(params, device, images, content, radiographs)
+        console.say("the loaders ...")
+        loaders = measure_loaders(bench, effort)
+        console.say("the steps ...")
+        steps = measure_steps(bench, effort.rounds)
+        found = figures(params.train, steps, loaders)
+        print(f"\n{text(found)}\n")
+        if given.full_nih:
+            speed = spread(mixed(parts(params.train), steps)).median
+            rates = full_nih.measure_rates(radiographs, params, device, speed)
             print(f"{full_nih.text(rates, params)}\n")
-    if not options.markdown:
-        console.say(report.headline(found, loaded, bench))
-    if options.json:
-        write_json(options.json, report.as_json(found, loaded, bench))
-    if options.figure:
-        figures.draw(options.figure, [*report.panels(found, bench), *loading.panels(loaded)])
+    print(f"Median (quartiles). {machine.cpu()}; steps on {device}.")
+    if given.json:
+        medians = {name: round(value.median, 4) for name, value in found.items()}
+        write_json(given.json, {**medians, "cpu": machine.cpu(), "device": device})
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description=str(__doc__).splitlines()[0]
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="fewer rounds: about 2 minutes on two CPU cores")
+    add("--json", type=Path, metavar="FILE", help="write the medians as JSON")
+    add("--full-nih", action="store_true", help="also say what all of NIH ChestX-ray14 costs")
+    add("--device", metavar="NAME", help="cpu, cuda, cuda:1; loaders always run on the CPU")
+    add(
+        "--images",
+        type=int,
+        metavar="N",
+        help="batch of the predecessor, and so HR megapixels a step; default: 1 on a CPU, 16 on "
+        "a GPU (its own default is 32)",
+    )
+    given = parser.parse_args()
+    if given.images is not None and given.images < 1:
+        parser.error(f"--images is {given.images}: must be at least 1")
+    return given
+
+
+def measure_steps(bench: Bench, rounds: int) -> dict[str, list[float]]:
+    """Return HR megapixels a second of the predecessor's step and of ours, a number a round."""
+    networks, (lr, hr) = predecessor.build(bench.device), bench.whole()
+
+    def theirs() -> None:
+        predecessor.step(
+            networks,
+            lr.to(bench.device, non_blocking=True),
+            hr.to(bench.device, non_blocking=True),
+        )
+
+    batch = bench.batch()
+    cases: dict[str, Case] = {
+        predecessor.NAME: timed(theirs, hr.shape[0] * hr[0, 0].numel() / 1e6, bench.device)
+    }
+    theirs()
+    for stage in STAGES:
+        step = our_step(bench, adversarial=stage == "adversarial")
+        # Starts threads and makes the optimizers' state; a GPU takes its memory, too.
+        step(batch if bench.device.startswith("cuda") else Batch(*(each[:2] for each in batch)))
+        pixels = batch.hr.numel() / 1e6
+        cases[stage] = timed(lambda step=step: step(batch), pixels, bench.device)  # type: ignore[misc]
+    return in_turn(cases, rounds)
+
+
+def our_step(bench: Bench, *, adversarial: bool) -> Callable[[Batch], None]:
+    """Return one step of new networks: all that the loop does with a batch."""
+    given, scale = bench.params.train, bench.params.downsample.scale
+    precision = choose("auto", bench.device, given.adversarial.discriminator.name)
+    hardware = Hardware(bench.device, precision=precision)
+    state = pixel_stage(given, scale, hardware)
+    if adversarial:
+        state = adversarial_stage(given, scale, state.ema.network, hardware)
+    objective = Objective(given.loss, given.adversarial.form, bench.content.to(bench.device))
+    state.generator.network.train()
+    sums: dict[str, Tensor] = {}
+
+    def step(batch: Batch) -> None:
+        crops = on_device(batch, given.generator.channels, bench.device)
+        if state.discriminator is None:
+            found = pixel_step(state.generator, crops, objective, precision, given.gradient_clip)
+        else:
+            found = adversarial_step(
+                state.generator, state.discriminator, crops, objective, precision,
+                given.gradient_clip,
+            )  # fmt: skip
+        state.ema.update(state.generator.network)
+        for name, value in found.items():
+            sums[name] = sums[name] + value if name in sums else value
+
+    return step
+
+
+def measure_loaders(bench: Bench, effort: Effort) -> dict[str, list[float]]:
+    """Return whole images or crops a second of one core, a number a round."""
+    side, seconds = bench.radiographs.side, effort.loader_seconds
+    crops = bench.params.train.crops
+    paths = itertools.cycle(bench.radiographs.pngs)
+    # The plainest way: whole images, upright; a place and a symmetry come with crops.
+    whole = crops.model_copy(update={"size": side, "turns": 0.0, "candidates": 1, "jitter": 0.0})
+    rng = np.random.default_rng(0)
+    rows = itertools.cycle(rng.choice(bench.radiographs.rows, 32).tolist())
+    upright = Draw(0.0, 0.0, 0.0, 1.0, 0.0, (0.5, 0.5), 0.0, 1.0)
+    source = bench.source(whole)
+
+    def theirs() -> int:
+        predecessor.read_item(next(paths))
+        return 1
+
+    def ours() -> int:
+        read_crops(source, [next(rows)], [upright])
+        return 1
+
+    cases: dict[str, Case] = {
+        predecessor.NAME: for_seconds(theirs, seconds),
+        "whole": for_seconds(ours, seconds),
+        "crops": _as_training(bench, crops.model_copy(update={"size": min(CROP, side)}), seconds),
+    }
+    with one_thread():
+        theirs()
+        ours()
+        return in_turn(cases, effort.loader_rounds)
+
+
+def _as_training(bench: Bench, crops: Crops, seconds: float) -> Case:
+    """Return a case that begins an epoch as the loop does, with one thread for the crops."""
+    epochs = itertools.count(1)
+    # Enough for as long as a round lasts.
+    per_image = -(-4096 * bench.params.train.batch_size // len(bench.radiographs.rows))
+    source = bench.source(crops.model_copy(update={"per_image": per_image}))
+
+    def run() -> float:
+        with contextlib.closing(epoch_batches(source, next(epochs))) as batches:
+            return for_seconds(lambda: len(next(batches).hr), seconds)()
+
+    return run
+
+
+def parts(settings: Train) -> dict[str, float]:
+    """Return how much of the HR pixels that training sees each stage takes, as a ratio."""
+    pixels = full_nih.pixels_by_stage(settings)
+    common = math.gcd(*pixels.values())
+    return {name: each / common for name, each in pixels.items()}
+
+
+def figures(
+    settings: Train, steps: dict[str, list[float]], loaders: dict[str, list[float]]
+) -> dict[str, Spread]:
+    """Return what was found, by the names that the JSON has."""
+    theirs = steps[predecessor.NAME]
+    return {
+        "train_step_ratio": ratios(mixed(parts(settings), steps), theirs),
+        **{f"{stage}_step_ratio": ratios(steps[stage], theirs) for stage in STAGES},
+        "loader_ratio": ratios(loaders["whole"], loaders[predecessor.NAME]),
+        "crops_per_second_per_core": spread(loaders["crops"]),
+    }
+
+
+def text(found: dict[str, Spread]) -> str:
+    """Return what was found as a table."""
+    words = {
+        "train_step_ratio": "our step, mix of stages as in params.yaml (times the predecessor's)",
+        "pixel_step_ratio": "our pixel step (times)",
+        "adversarial_step_ratio": "our adversarial step (times; it does more than theirs)",
+        "loader_ratio": "our loader, whole images (times)",
+        "crops_per_second_per_core": f"our loader, crops of {CROP}x{CROP} as drawn (a second)",
+    }
+    rows = [[words[name], value.text(1)] for name, value in found.items()]
+    return aligned_table(["what", "measured"], rows)
 
 
 @contextlib.contextmanager
-def told_to_fit(images: int) -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread for the time of the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def fits(images: int) -> Iterator[None]:
     """Turn a lack of GPU memory into a SettingsError that says what to do."""
     try:
         yield

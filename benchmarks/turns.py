@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 # Gives its own speed, in units a second, each time that it is called.
-Contender = Callable[[], float]
-# Speeds of each contender, a number a round.
+Case = Callable[[], float]
+# Speeds of each case, a number a round.
 Speeds = dict[str, list[float]]
 
 
@@ -43,16 +43,16 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(middle), float(low), float(high))
 
 
-def in_turn(contenders: Mapping[str, Contender], rounds: int) -> Speeds:
-    """Call every contender once a round, every other round in reversed order.
+def in_turn(cases: Mapping[str, Case], rounds: int) -> Speeds:
+    """Call every case once a round, every other round in reversed order.
 
     Reversing cancels what grows over a round: none is always measured before another.
     """
-    speeds: Speeds = {name: [] for name in contenders}
+    speeds: Speeds = {name: [] for name in cases}
     for number in range(rounds):
-        order = list(contenders)
+        order = list(cases)
         for name in reversed(order) if number % 2 else order:
-            speeds[name].append(contenders[name]())
+            speeds[name].append(cases[name]())
     return speeds
 
 
@@ -62,11 +62,11 @@ def ratios(of: Sequence[float], over: Sequence[float]) -> Spread:
 
 
 def mixed(parts: Mapping[str, float], speeds: Mapping[str, Sequence[float]]) -> list[float]:
-    """Return the speed of a job, round by round, that does each part with another contender.
+    """Return the speed of a job, round by round, that does each part with another case.
 
     Args:
-        parts: how much of the job each contender does; they need not sum to 1.
-        speeds: of the contenders.
+        parts: how much of the job each case does; they need not sum to 1.
+        speeds: of the cases.
     """
     total = sum(parts.values())
     rounds = zip(*(speeds[name] for name in parts), strict=True)
@@ -76,8 +76,8 @@ def mixed(parts: Mapping[str, float], speeds: Mapping[str, Sequence[float]]) -> 
     ]
 
 
-def timed(work: Callable[[], object], amount: float, device: str, repeats: int = 1) -> Contender:
-    """Return a contender that does `work` so many times, each time `amount` units of it."""
+def timed(work: Callable[[], object], amount: float, device: str, repeats: int = 1) -> Case:
+    """Return a case that does `work` so many times, each time `amount` units of it."""
 
     def run() -> float:
         synchronise(device)
@@ -90,8 +90,8 @@ def timed(work: Callable[[], object], amount: float, device: str, repeats: int =
     return run
 
 
-def for_seconds(work: Callable[[], int], seconds: float) -> Contender:
-    """Return a contender that does `work` again and again, at least so long.
+def for_seconds(work: Callable[[], int], seconds: float) -> Case:
+    """Return a case that does `work` again and again, at least so long.
 
     `work` runs on the CPU and returns how many units it did.
     """

@@ -15,7 +15,8 @@ __all__ = ["__version__", "upscale"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded at first use: torch takes seconds, and whoever asks for a version needs none of it.
+    # Loaded at first use: importing torch takes seconds, and asking for the version needs none of
+    # it.
     if name == "upscale":
         from srpipe.enhance.upscale import upscale
 

@@ -13,7 +13,7 @@ from srpipe.evaluation.scorer import baselines, scored_packed_pair
 from srpipe.evaluation.tables import means, text_table
 from srpipe.metrics.baselines import BASELINES
 from srpipe.settings.base import load_section
-from srpipe.settings.scoring import Baseline
+from srpipe.settings.baseline import Baseline
 
 
 @console.entry_point

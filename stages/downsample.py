@@ -8,7 +8,8 @@ from srpipe.data.packed import write_packed
 from srpipe.data.pairs import make_pair
 from srpipe.data.sources.manifest import open_source
 from srpipe.settings.base import load_section
-from srpipe.settings.data import Data, Downsample
+from srpipe.settings.data import Data
+from srpipe.settings.downsample import Downsample
 
 
 @console.entry_point

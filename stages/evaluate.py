@@ -17,7 +17,7 @@ from srpipe.models.checkpoint import load_generator, require_scale
 from srpipe.models.inference import super_resolve
 from srpipe.models.interpolate import same_weights
 from srpipe.settings.base import load_section
-from srpipe.settings.scoring import Evaluate
+from srpipe.settings.evaluate import Evaluate
 from srpipe.tracking import runs
 
 

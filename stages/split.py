@@ -3,9 +3,10 @@
 from srpipe.core import console, paths
 from srpipe.core.files import write_csv
 from srpipe.data.packed import read_manifest
-from srpipe.data.splits import SUBSETS, split_by_patient
+from srpipe.data.splits import SUBSETS
+from srpipe.data.splitting import split_by_patient
 from srpipe.settings.base import load_section
-from srpipe.settings.data import Split
+from srpipe.settings.split import Split
 
 
 @console.entry_point

@@ -9,7 +9,8 @@ PACKAGES = ("srpipe", "stages")
 def transitive_imports(root: Path, start: Path) -> set[Path]:
     """Return every project file that `start` imports, directly or not, relative to `root`.
 
-    Imports inside functions count. A package's `__init__.py` counts when something below it does.
+    Imports inside functions count. Packages' `__init__.py` do not: tests/test_layers.py proves that
+    they hold no code, but for the face `srpipe/__init__.py`, which imports nothing until asked.
     """
     seen: set[Path] = set()
     waiting = [start]
@@ -34,14 +35,10 @@ def direct_imports(root: Path, path: Path) -> list[Path]:
             raise ValueError(f"{path}: relative imports are not followed; write them absolutely")
         else:
             continue
-        for name in names:
-            if name.split(".")[0] in PACKAGES:
-                found += _files(root, name)
+        found += [
+            file
+            for name in names
+            if name.split(".")[0] in PACKAGES
+            and (root / (file := Path(*name.split(".")).with_suffix(".py"))).is_file()
+        ]
     return found
-
-
-def _files(root: Path, name: str) -> list[Path]:
-    parts = name.split(".")
-    files = [Path(*parts[:depth], "__init__.py") for depth in range(1, len(parts) + 1)]
-    files.append(Path(*parts).with_suffix(".py"))
-    return [file for file in files if (root / file).is_file()]

@@ -41,18 +41,15 @@ SUBSETS = ("train",) * 4 + ("validation",) * 2 + ("test",)
 # Two pixel epochs and an adversarial one of 8 steps each, so that every kind of state is met.
 SMALL = {
     "epochs": 3,
-    "adversarial_epochs": 1,
     "batch_size": 4,
-    "crop": 32,
-    "crops_per_image": 8,
-    "adversarial_crop": 32,
-    "adversarial_crops_per_image": 8,
     "validation_images": 2,
     "precision": "fp32",
 }
 # A start that lives longer than this has ended, on a machine however slow.
 LONG = 300.0
 GENERATOR = {"features": 8, "blocks": 2}
+CROPS = {"size": 32, "per_image": 8}
+STEPS = 24
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,9 @@ def workspace(folder: Path, **train: Any) -> Path:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["train"] |= {**SMALL, **train}
     params["train"]["generator"] |= GENERATOR
-    params["train"]["discriminator"]["features"] = 4
+    params["train"]["crops"] |= CROPS
+    params["train"]["adversarial"] |= {"epochs": 1, "crops": CROPS}
+    params["train"]["adversarial"]["discriminator"]["features"] = 4
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return folder
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from srpipe.core import paths
+from srpipe.models.released import weights_file
 from srpipe.settings.params import Params
 from srpipe.training.start import load_start
 
@@ -30,7 +31,7 @@ def changed(recipe: Path) -> Params:
 
 
 def test_there_is_a_recipe_for_each_released_training() -> None:
-    """A stranger can make what `models/released` holds."""
+    """A stranger can make what srpipe/released/ holds."""
     assert {path.stem for path in RECIPES} >= {
         "plain_sr",
         "plain_sr_base",
@@ -57,12 +58,13 @@ def test_what_a_recipe_starts_from_is_there_and_fits(recipe: Path) -> None:
     params = changed(recipe)
     if params.train.start is None:
         return
-    start = load_start(params.train.generator, params.downsample.scale, ROOT / params.train.start)
-    assert start.record["file"] == Path(params.train.start).name
+    file = weights_file(params.train.start)
+    start = load_start(params.train.generator, params.downsample.scale, file)
+    assert start.record["file"] == f"{params.train.start}.safetensors"
 
 
 def test_our_generator_grows_from_the_small_one() -> None:
     """In two steps, each of which a recipe makes."""
-    assert changed(ROOT / "recipes/plain_sr.txt").train.start == str(paths.RELEASED_BASE)
-    assert changed(ROOT / "recipes/plain_sr_base.txt").train.start == str(paths.RELEASED_SMALL)
+    assert changed(ROOT / "recipes/plain_sr.txt").train.start == "plain_sr_base_x4"
+    assert changed(ROOT / "recipes/plain_sr_base.txt").train.start == "plain_sr_small_x4"
     assert changed(ROOT / "recipes/plain_sr_small.txt").train.start is None

@@ -15,7 +15,7 @@ EXPORT = """\
 Write a generator in a form that others read, by the suffix of --out:
 
   .safetensors  the arrays, and a JSON record of what they are: architecture, scale, settings of the
-                training, commit, data, scores, SHA-256 (as the files in models/released);
+                training, commit, data, scores, SHA-256 (as the released files);
                 with --half the kernels are float16, and float32 again when loaded
   .pt           the plain Swift-SRGAN form, a bare state dict; for swift_srgan without bicubic_skip
 

@@ -1,1 +1,1 @@
-"""What everything stands on: errors, paths, files, what the machine gives, the terminal."""
+"""Shared basics: errors, paths, files, hardware settings, the terminal."""

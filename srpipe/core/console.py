@@ -1,4 +1,4 @@
-"""What a person at the terminal sees: progress, notes, and one clear message for a fault."""
+"""Terminal output: progress, messages, and one clear message for an error."""
 
 import functools
 import os
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 
 def say(message: str) -> None:
-    """Print one line about what is being done, at once, above any progress bar."""
+    """Print a one-line status message immediately, above any progress bar."""
     tqdm.write(message, file=sys.stdout)
     sys.stdout.flush()
 
 
 def warn(message: str) -> None:
-    """Print one line that a person should not miss; it does not stop the run."""
+    """Print a one-line warning; the run continues."""
     tqdm.write(f"warning: {message}", file=sys.stderr)
     sys.stderr.flush()
 
 
 def entry_point(main: Callable[[], None]) -> Callable[[], None]:
-    """Wrap the `main` of a stage: an expected fault is printed as one message, with exit code 1."""
+    """Wrap the `main` of a stage: an expected error is printed as one message, with exit code 1."""
 
     @functools.wraps(main)
     def run() -> None:
@@ -37,9 +37,9 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
             code, message = 1, f"error: {error}"
         except KeyboardInterrupt:
             code, message = 130, "stopped; nothing half-written was left"
-        # After the except blocks: the failed frames are gone, and with them an open progress bar,
-        # on whose line the message would stand.
-        # One of several training processes on a machine speaks for all: they read the same files.
+        # After the except blocks: the failed frames are gone by then, and with them any open
+        # progress bar, whose line the message would otherwise share.
+        # Of several training processes on a machine one reports for all: they read the same files.
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(message + _former_outputs(), file=sys.stderr)
         sys.exit(code)
@@ -48,7 +48,7 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
 
 
 def _former_outputs() -> str:
-    """Say where the stage's outputs are: DVC removes all but `persist` ones before it runs it."""
+    """Say where the stage's outputs went: DVC removes all but `persist` ones before running it."""
     if os.environ.get("DVC_STAGE", "download") == "download":
         return ""
     return (
@@ -60,9 +60,9 @@ def _former_outputs() -> str:
 def bar(
     total: int | None, *, what: str, unit: str, done: int = 0, shown: bool = True
 ) -> "tqdm[Any]":
-    """Return a progress bar on stderr; where stderr is no terminal it prints rarely.
+    """Return a progress bar on stderr, updated rarely if stderr is not a terminal.
 
-    `done` items were done before; a bar that is not shown counts in silence.
+    `done` items were done before; a hidden bar still counts.
     """
     quiet = not sys.stderr.isatty()
     return tqdm(
@@ -79,7 +79,7 @@ def bar(
 
 
 def progress(items: Iterable[T], *, what: str, total: int | None = None, unit: str) -> Iterator[T]:
-    """Yield `items` behind a progress bar."""
+    """Yield `items`, showing a progress bar."""
     with bar(total, what=what, unit=unit) as shown:
         for item in items:
             yield item

@@ -1,14 +1,14 @@
-"""What the machine gives: device, worker processes, threads.
+"""Hardware settings: device, worker processes, threads.
 
-Hardware is no parameter: it comes from the environment, so that another machine does not make DVC
-train again.
+Hardware is not a parameter: it comes from the environment, so that DVC does not retrain on another
+machine.
 
     SRPIPE_DEVICE              auto (default), cpu, cuda, cuda:1, mps
     SRPIPE_WORKERS             processes for image work, threads for cutting crops; default: the
                                CPUs this process may use
-    SRPIPE_PROCESSES           training processes on this machine; default: one a GPU, or one
+    SRPIPE_PROCESSES           training processes on this machine; default: one per GPU, or one
     SRPIPE_COMPILE             off (default), on, or cudagraphs: torch.compile of the generator
-    SRPIPE_CHECKPOINT_SECONDS  how often training saves what it needs to go on; default 60
+    SRPIPE_CHECKPOINT_SECONDS  seconds between saves of the training state; default 60
 """
 
 import math
@@ -30,7 +30,7 @@ def processes(device: str) -> int:
     """Return the number of training processes on this machine (>= 1).
 
     Raises:
-        SettingsError: SRPIPE_PROCESSES is no whole number of at least 1, or there are fewer GPUs.
+        SettingsError: SRPIPE_PROCESSES is not a whole number of at least 1, or exceeds the GPUs.
     """
     import torch
 
@@ -45,18 +45,18 @@ def processes(device: str) -> int:
 
 
 def crop_threads() -> int:
-    """Return the threads that cut crops for one training process: its part of the workers, 1 to 8.
+    """Return the number of crop threads for one training process: its share of the workers, 1 to 8.
 
-    Eight cut more crops than any device here takes; more only hold memory.
+    Eight cut crops faster than any device tested consumes them; more only take memory.
     """
     return min(8, max(1, workers() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def compile_mode() -> str | None:
-    """Return the mode for torch.compile, None for off.
+    """Return the torch.compile mode, or None for off.
 
     Raises:
-        SettingsError: SRPIPE_COMPILE is another word.
+        SettingsError: SRPIPE_COMPILE is not one of the allowed values.
     """
     modes = {"off": None, "on": "default", "cudagraphs": "reduce-overhead"}
     given = os.environ.get("SRPIPE_COMPILE", "off")
@@ -66,10 +66,10 @@ def compile_mode() -> str | None:
 
 
 def checkpoint_seconds() -> float:
-    """Return the seconds between two saves of the training state (>= 0; 0 is every step).
+    """Return the seconds between two saves of the training state (>= 0; 0: every step).
 
     Raises:
-        SettingsError: SRPIPE_CHECKPOINT_SECONDS is no number of at least 0.
+        SettingsError: SRPIPE_CHECKPOINT_SECONDS is not a number of at least 0.
     """
     given = os.environ.get("SRPIPE_CHECKPOINT_SECONDS", "60")
     try:
@@ -97,19 +97,19 @@ def _count(name: str, default: int, unset: str) -> int:
 
 
 def available_cpus() -> int:
-    """Return the CPUs this process may run on; a container's quota of CPU time is not seen."""
+    """Return the number of CPUs this process may run on, ignoring a container's CPU quota."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def device_name() -> str:
-    """Return the torch device to use: SRPIPE_DEVICE, or the best that is there.
+    """Return the torch device to use: SRPIPE_DEVICE, or the best available.
 
     Raises:
-        SettingsError: the device asked for is not there.
+        SettingsError: the requested device is not available.
     """
-    import torch  # here, so that the stages without a network do not load it
+    import torch  # here, so that stages without a network do not load it
 
     given = os.environ.get("SRPIPE_DEVICE", "auto")
     if given == "auto":

@@ -1,17 +1,17 @@
-"""Every fault that is not a bug, by name.
+"""All expected errors.
 
 Each message says what was given, what is allowed and what to do. Entry points (the stages and the
-command line) print the message alone and exit with 1; anything else is a bug and keeps its
+command line) print only the message and exit with 1; anything else is a bug and keeps its
 traceback.
 """
 
 
 class SrpipeError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and fix."""
 
 
 class SettingsError(SrpipeError):
-    """`params.yaml` or the environment holds something that is not allowed."""
+    """`params.yaml` or the environment holds a value that is not allowed."""
 
 
 class DataError(SrpipeError):
@@ -23,7 +23,7 @@ class ImageError(DataError):
 
 
 class DownloadError(DataError):
-    """The data set could not be fetched, or what was fetched is damaged."""
+    """The data set could not be fetched, or is damaged."""
 
 
 class CredentialsError(DownloadError):
@@ -31,13 +31,13 @@ class CredentialsError(DownloadError):
 
 
 class CheckpointError(SrpipeError):
-    """A weights file cannot be read, or does not fit what it is asked for."""
+    """A weights file cannot be read, or does not suit its use."""
 
 
 class OutputError(SrpipeError):
     """An output cannot be written (disk full, no permission).
 
-    `reason` is the system's, for whoever writes the output as part of a larger one.
+    `reason` is the system's, for callers that write the output as part of a larger one.
     """
 
     def __init__(self, message: str, reason: str) -> None:
@@ -50,4 +50,4 @@ class TrackingError(SrpipeError):
 
 
 class TrainingError(SrpipeError):
-    """Training cannot go on (loss no longer finite, nothing to train on)."""
+    """Training cannot continue (loss no longer finite, nothing to train on)."""

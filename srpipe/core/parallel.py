@@ -1,4 +1,4 @@
-"""Work on many items by worker processes, in order, with progress."""
+"""Processing many items in worker processes, in order, with progress."""
 
 import multiprocessing
 from collections import deque
@@ -13,7 +13,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-# Items under way for each worker process: enough to keep it busy, few enough for any memory.
+# Items in flight per worker process: enough to keep it busy, few enough to save memory.
 AHEAD = 8
 
 
@@ -30,8 +30,8 @@ def parallel(
     if count <= 1:
         yield from progress(map(work, items), what=what, total=len(items), unit=unit)
         return
-    # "spawn" would import everything anew in each worker; "fork" copies locks held by threads.
-    # The fork server forks from a clean process, and works wherever Unix does.
+    # "spawn" would import everything again in each worker; "fork" copies locks held by threads. The
+    # fork server forks from a clean process, and exists on every Unix.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
@@ -46,7 +46,7 @@ def parallel(
 def _in_order(
     pool: Executor, work: Callable[[T], R], items: Iterable[T], *, ahead: int
 ) -> Iterator[R]:
-    """Yield results in order with at most `ahead` items under way: results do not pile up."""
+    """Yield results in order, with at most `ahead` items in flight: results do not pile up."""
     under_way: deque[Future[R]] = deque()
     for item in items:
         under_way.append(pool.submit(work, item))

@@ -1,8 +1,8 @@
-"""Where the pipeline's files are: the only module that names them.
+"""The paths of the pipeline's files; no other module names them.
 
 All paths are relative to the working directory, which DVC sets to the root of the workspace (a
-temporary copy of the repository under `dvc exp run --temp`). `project_root` is the repository that
-the user cloned, in both cases.
+temporary copy of the repository under `dvc exp run --temp`). `project_root` is in both cases the
+repository that the user cloned.
 """
 
 import os
@@ -14,7 +14,7 @@ RAW = Path("data/raw")
 PACKED = Path("data/packed")
 SPLIT = Path("data/split.csv")
 
-# After the pixel epochs, and after all.
+# After the pixel epochs, and after all epochs.
 PIXEL = Path("models/pixel.pt")
 GENERATOR = Path("models/generator.pt")
 
@@ -40,12 +40,12 @@ def project_root() -> Path:
 
 
 def interrupted() -> Path:
-    """Return the folder of what interrupted trainings need to go on; no output of DVC."""
+    """Return the folder for the state of interrupted trainings, which is not a DVC output."""
     return project_root() / ".ckpt"
 
 
 def from_user(path: str) -> Path:
-    """Return a path that the user wrote in a setting: `~` expanded, relative to the repository."""
+    """Return a path from the user's settings: `~` expanded, relative to the repository."""
     expanded = Path(path).expanduser()
     return expanded if expanded.is_absolute() else project_root() / expanded
 

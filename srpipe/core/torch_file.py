@@ -1,4 +1,4 @@
-"""Files of torch tensors: written so that a fault loses nothing, read without running any code."""
+"""Files of torch tensors: written atomically, read without running any code."""
 
 import io
 import pickle
@@ -12,7 +12,7 @@ import torch
 from srpipe.core.errors import CheckpointError
 from srpipe.core.files import replacing
 
-# What torch and pickle raise on files that are no checkpoint, or that would run code.
+# What torch and pickle raise on files that are not checkpoints, or that would run code.
 _UNREADABLE = (
     OSError,
     RuntimeError,
@@ -27,7 +27,7 @@ _UNREADABLE = (
 
 
 def save(path: Path, value: Mapping[str, Any]) -> None:
-    """Write any weights-only-loadable mapping atomically, without its path or a time inside."""
+    """Write any weights-only-loadable mapping atomically, with neither path nor time inside."""
     # Through memory: torch.save on a path stores that path's (temporary) name in the file.
     buffer = io.BytesIO()
     torch.save(dict(value), buffer)
@@ -39,11 +39,11 @@ def load(path: Path) -> dict[str, Any]:
     """Read a weights file without running any code from it.
 
     Raises:
-        CheckpointError: the file is missing or is no checkpoint.
+        CheckpointError: the file is missing or not a checkpoint.
     """
     try:
         if zipfile.is_zipfile(path):
-            # torch does not check the sums that it stores: a flipped bit would load in silence.
+            # torch does not verify the checksums that it stores: a flipped bit would load silently.
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
             if damaged is not None:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from srpipe.core.errors import DataError
 from srpipe.core.files import replacing_folder
-from srpipe.imaging.resample import GreyImage
+from srpipe.imaging.arrays import GreyImage
 
 MANIFEST = "manifest.csv"
 HR = "hr.bin"

@@ -4,8 +4,9 @@ from srpipe.core.errors import ImageError
 from srpipe.data.packed import Pair
 from srpipe.data.sources.manifest import Entry, Source
 from srpipe.formats.raster import read_grey
-from srpipe.imaging.resample import MIN_LR_SIDE, GreyImage, crop_to_multiple, downsample
-from srpipe.settings.data import Downsample
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import MIN_LR_SIDE, crop_to_multiple, downsample
+from srpipe.settings.downsample import Downsample
 
 
 def make_pair(source: Source, settings: Downsample, entry: Entry) -> Pair:

@@ -1,9 +1,4 @@
-"""Which images train, validate and test: by patient, never by image.
-
-Patients are sorted before the seeded shuffle, so that the split does not depend on the order of
-files. Where the data set brings the NIH's own lists, test is that list and validation is carved
-out of the rest by patient.
-"""
+"""Which images train, validate and test, as `data/split.csv` says."""
 
 from pathlib import Path
 
@@ -11,42 +6,8 @@ import numpy as np
 import pandas as pd
 
 from srpipe.core.errors import DataError
-from srpipe.settings.data import Split
 
 SUBSETS = ("train", "validation", "test")
-
-
-def split_by_patient(manifest: pd.DataFrame, settings: Split) -> pd.DataFrame:
-    """Assign each image to a subset.
-
-    Args:
-        manifest: columns image, patient, list ("train_val", "test" or "").
-        settings: fractions of the patients, the seed, whether to follow the lists.
-
-    Returns:
-        Columns image, patient, subset ("train", "validation" or "test"), sorted by image.
-
-    Raises:
-        DataError: too few patients, images on neither list, or a patient on two sides.
-    """
-    table = manifest[["image", "patient", "list"]].sort_values("image", ignore_index=True)
-    patients = sorted(set(table["patient"]))
-    if settings.use_lists and (table["list"] != "").any():
-        test = _listed_test_patients(table)
-        rest = [patient for patient in patients if patient not in test]
-        rest = _shuffled(rest, settings.seed)
-    else:
-        rest = _shuffled(patients, settings.seed)
-        count = _share(settings.test, len(patients))
-        test, rest = set(rest[:count]), rest[count:]
-    validation = set(rest[: _share(settings.validation, len(patients))])
-    subset = [
-        "test" if patient in test else "validation" if patient in validation else "train"
-        for patient in table["patient"]
-    ]
-    split = table[["image", "patient"]].assign(subset=subset)
-    check_split(split)
-    return split
 
 
 def check_split(split: pd.DataFrame) -> None:
@@ -102,37 +63,14 @@ def subset(split: pd.DataFrame, name: str) -> pd.DataFrame:
 def sample_images(part: pd.DataFrame, count: int, seed: int) -> list[str]:
     """Return at most `count` images of a subset, of as many patients as can be, sorted by name."""
     order = {
-        patient: place
-        for place, patient in enumerate(_shuffled(sorted(set(part["patient"])), seed))
+        patient: place for place, patient in enumerate(shuffled(sorted(set(part["patient"])), seed))
     }
     nth = part.sort_values("image").groupby("patient").cumcount()
     ranked = part.assign(nth=nth, place=part["patient"].map(order)).sort_values(["nth", "place"])
     return sorted(ranked["image"][:count])
 
 
-def _listed_test_patients(table: pd.DataFrame) -> set[str]:
-    unlisted = table["image"][table["list"] == ""]
-    if len(unlisted):
-        raise DataError(
-            f"{len(unlisted)} of {len(table)} images are on neither train_val_list.txt nor "
-            f"test_list.txt, the first is {unlisted.iloc[0]}: complete the lists, or set "
-            "split.use_lists: false"
-        )
-    test = set(table["patient"][table["list"] == "test"])
-    both = sorted(test & set(table["patient"][table["list"] == "train_val"]))
-    if both:
-        raise DataError(
-            f"{len(both)} patient(s) are on both lists, the first is {both[0]}: correct the lists, "
-            "or set split.use_lists: false to split by patient"
-        )
-    return test
-
-
-def _shuffled(patients: list[str], seed: int) -> list[str]:
+def shuffled(patients: list[str], seed: int) -> list[str]:
+    """Return patients in an order that the seed alone decides."""
     order = np.random.default_rng(seed).permutation(len(patients))
     return [patients[index] for index in order]
-
-
-def _share(fraction: float, patients: int) -> int:
-    """Return a fraction of the patients, at least one: no subset may come out empty."""
-    return max(1, round(fraction * patients))

@@ -13,7 +13,8 @@ import numpy as np
 from srpipe.core import environment
 from srpipe.core.errors import DataError, ImageError
 from srpipe.formats.raster import SixteenBit, read_file, write_png
-from srpipe.imaging.resample import MIN_LR_SIDE, GreyImage
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import MIN_LR_SIDE
 from srpipe.models.checkpoint import LoadedGenerator, load_generator
 from srpipe.models.inference import super_resolve
 from srpipe.models.released import weights_file
@@ -73,11 +74,11 @@ def load(weights: str | Path = DEFAULT) -> LoadedGenerator:
     """
     path = weights_file(weights)
     state = path.stat() if path.exists() else None
-    return _loaded(path, state and (state.st_size, state.st_mtime_ns))
+    return _loaded(path, state and (state.st_ino, state.st_size, state.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=4)
-def _loaded(path: Path, state: tuple[int, int] | None) -> LoadedGenerator:
+def _loaded(path: Path, state: tuple[int, int, int] | None) -> LoadedGenerator:
     return load_generator(path)
 
 

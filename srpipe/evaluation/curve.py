@@ -22,7 +22,7 @@ from srpipe.metrics.scores import reference, score
 from srpipe.models.checkpoint import LoadedGenerator
 from srpipe.models.inference import super_resolve
 from srpipe.models.interpolate import interpolate, same_weights
-from srpipe.settings.scoring import Evaluate
+from srpipe.settings.evaluate import Evaluate
 
 SCORES = ("content_distance", "psnr", "psnr_masked", "lr_psnr")
 

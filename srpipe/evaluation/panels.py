@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from srpipe.core.files import replacing
-from srpipe.imaging.resample import GreyImage
+from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics.scores import Reference, Scores, squared_error
 
 DETAIL = 192

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from srpipe.data.packed import Pair, packed_pair
-from srpipe.imaging.resample import GreyImage
+from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics.baselines import baseline_images
 from srpipe.metrics.scores import reference, score
 

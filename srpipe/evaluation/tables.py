@@ -35,3 +35,21 @@ def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = (
         ]
         lines.append(f"| {name:<{width}} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, *notes])
+
+
+def aligned_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, aligned for a terminal; all columns but the first are numbers."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":"
+        for column, width in enumerate(widths)
+    ]
+    return "\n".join([line(head), f"|{'|'.join(rule)}|", *(line(row) for row in rows)])

@@ -1,1 +1,1 @@
-"""Image files in and out: the only package that knows file formats."""
+"""Reading and writing image files; the only package that knows file formats."""

@@ -1,4 +1,4 @@
-"""Which files of a folder are images."""
+"""Listing the image files in a folder."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from srpipe.formats.raster import SUFFIXES
 
 
 def list_files(root: Path) -> list[str]:
-    """Return the files below a folder as paths with "/", links followed, hidden ones left out.
+    """Return the files below a folder as paths with "/", following links, without hidden files.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -20,7 +20,7 @@ def list_files(root: Path) -> list[str]:
     files: list[str] = []
     seen: set[str] = set()
     for parent, folders, names in os.walk(root, followlinks=True, onerror=refuse):
-        # A folder is listed once, whatever links lead to it: one that leads back up never ends.
+        # Each folder is listed once, whatever links lead to it: a link back up would never end.
         if (real := os.path.realpath(parent)) in seen:
             folders.clear()
             continue
@@ -32,16 +32,16 @@ def list_files(root: Path) -> list[str]:
 
 
 def image_names(files: list[str]) -> list[str]:
-    """Return the names that end as an image's does, sorted."""
+    """Return the names with an image file's suffix, sorted."""
     return sorted(name for name in files if name.lower().endswith(SUFFIXES))
 
 
 def image_files(path: Path, option: str) -> dict[str, Path]:
-    """Return the images that a user names, by their paths below the folder.
+    """Return the images that a user asks for, by their paths below the folder.
 
     Args:
         path: an image, or a folder of images, with its subfolders.
-        option: what named it, for messages.
+        option: the command-line option, for messages.
 
     Raises:
         DataError: there is none.

@@ -1,23 +1,23 @@
-"""Image files in and out: the only module that knows formats.
+"""Reading and writing image files; the only module that knows their formats.
 
-Everything behind this module is 8-bit grey, `uint8 (height, width)`, 0 black and 255 white.
+All other modules see 8-bit grey, `uint8 (height, width)`, 0 black and 255 white.
 
-What is read: PNG, JPEG and TIFF, known by their content, not by the end of the file name.
+Supported are PNG, JPEG and TIFF, recognised by content, not by file name:
 
-    grey, 8 bits        as it is
-    grey, 1 to 4 bits   spread over 0..255
+    grey, 8 bits unchanged
+    grey, 1 to 4 bits   scaled to 0..255
     grey, 16 bits       mapped linearly to 0..255 and rounded, by the setting `sixteen_bit`:
                           "minmax"      the image's own minimum..maximum; a constant image is 0
                           "full_range"  0..65535
     colour, palette     ITU-R BT.601 luma; where red, green and blue are equal, that is their value
     alpha               dropped
-    WhiteIsZero (TIFF)  inverted, so that 0 is black: DICOM's MONOCHROME1 in TIFF's words
+    WhiteIsZero (TIFF)  inverted, so that 0 is black (like DICOM's MONOCHROME1)
     EXIF orientation    applied
 
-What is refused, with an `ImageError`: files that are cut or fail a checksum, several pages or
-frames, floating point, signed numbers, values over 65535, 16-bit colour or alpha, CMYK, Lab, images
-of more pixels than Pillow's limit against decompression bombs, and every other format. The damage
-that a format does not record (bits flipped inside JPEG data) cannot be seen.
+Refused, with an `ImageError`: truncated files, failed checksums, several pages or frames, floating
+point, signed numbers, values over 65535, 16-bit colour or alpha, CMYK, Lab, images above Pillow's
+decompression-bomb limit, and every other format. Damage that a format does not record (bits flipped
+inside JPEG data) cannot be detected.
 """
 
 import io
@@ -33,8 +33,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from srpipe.core.errors import ImageError
 from srpipe.core.files import replacing
+from srpipe.imaging.arrays import GreyImage
 
-Grey = npt.NDArray[np.uint8]
 SixteenBit = Literal["minmax", "full_range"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -48,7 +48,7 @@ _ALLOWED = (
 )
 _MEND = "Replace the file by an intact copy, convert it, or take it away."
 
-# What Pillow's readers raise on bytes that are not what they should be.
+# What Pillow's readers raise on damaged data.
 _DECODING_FAULTS = (
     OSError,
     SyntaxError,
@@ -68,19 +68,19 @@ _WHITE_IS_ZERO = 0
 _UNSIGNED = 1
 
 
-def read_grey(data: bytes, name: str, sixteen_bit: SixteenBit) -> Grey:
+def read_grey(data: bytes, name: str, sixteen_bit: SixteenBit) -> GreyImage:
     """Decode a whole image file to grey.
 
     Args:
         data: the bytes of the file.
         name: what to call the file in messages.
-        sixteen_bit: how 16-bit values are mapped; see the module's text.
+        sixteen_bit: how 16-bit values are mapped; see the module docstring.
 
     Returns:
         uint8 (height, width), 0 black to 255 white.
 
     Raises:
-        ImageError: the file is damaged or of a kind that is not read.
+        ImageError: the file is damaged or not supported.
     """
     image = _decode(data, name)
     if image.mode in _SIXTEEN_BIT_MODES:
@@ -89,16 +89,16 @@ def read_grey(data: bytes, name: str, sixteen_bit: SixteenBit) -> Grey:
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """Return (height, width) as stored, from the header of a file that `read_grey` took before."""
+    """Return (height, width) as stored, from the header of a file that `read_grey` accepted."""
     with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         return image.height, image.width
 
 
-def read_file(path: Path, sixteen_bit: SixteenBit) -> Grey:
+def read_file(path: Path, sixteen_bit: SixteenBit) -> GreyImage:
     """Read an image file to grey, uint8 (height, width); see `read_grey`.
 
     Raises:
-        ImageError: the file is missing, cannot be read, is damaged or of a kind that is not read.
+        ImageError: the file is missing, unreadable, damaged or not supported.
     """
     try:
         data = path.read_bytes()
@@ -109,8 +109,8 @@ def read_file(path: Path, sixteen_bit: SixteenBit) -> Grey:
     return read_grey(data, str(path), sixteen_bit)
 
 
-def encode_png(array: Grey) -> bytes:
-    """Return the bytes of a PNG file of `array`, uint8 (height, width), without loss.
+def encode_png(array: GreyImage) -> bytes:
+    """Encode `array`, uint8 (height, width), as a PNG file's bytes.
 
     Raises:
         ValueError: `array` has another type or shape.
@@ -122,8 +122,8 @@ def encode_png(array: Grey) -> bytes:
     return buffer.getvalue()
 
 
-def write_png(path: Path, array: Grey) -> None:
-    """Write `array`, uint8 (height, width), as a PNG file; a fault leaves what was there before.
+def write_png(path: Path, array: GreyImage) -> None:
+    """Write `array`, uint8 (height, width), as a PNG file; on an error the old file stays.
 
     Raises:
         OutputError: the file cannot be written.
@@ -135,7 +135,7 @@ def write_png(path: Path, array: Grey) -> None:
 
 
 def _decode(data: bytes, name: str) -> Image.Image:
-    """Return the upright image with every pixel decoded, in a mode that is allowed."""
+    """Return the upright image with every pixel decoded, in an allowed mode."""
     if not data:
         raise ImageError(f"{name} is empty (0 bytes). {_MEND}")
     if data[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
@@ -145,8 +145,8 @@ def _decode(data: bytes, name: str) -> Image.Image:
         )
     try:
         with warnings.catch_warnings():
-            # Pillow only warns of a TIFF whose directory is cut, of an EXIF block that it cannot
-            # read, and of an image that is over its limit of pixels but less than twice over.
+            # Pillow only warns about a truncated TIFF directory, an unreadable EXIF block, and an
+            # image over its pixel limit by less than a factor of two.
             warnings.simplefilter("error", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Harmless, and common in scanners' files.
@@ -154,11 +154,11 @@ def _decode(data: bytes, name: str) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             _refuse_unsuitable(image, data, name)
             if image.format == "PNG":
-                # Decoding stops at the last pixel and looks at no checksum; this reads them all.
+                # Decoding stops at the last pixel and ignores checksums; this verifies them all.
                 image.verify()
                 image = Image.open(io.BytesIO(data), formats=_FORMATS)
             image.load()
-            # In place: a transposed copy would forget the format and the tags of the file.
+            # In place: a transposed copy would lose the format and the tags of the file.
             ImageOps.exif_transpose(image, in_place=True)
             return image
     except ImageError:
@@ -185,7 +185,7 @@ def _refuse_unsuitable(image: Image.Image, data: bytes, name: str) -> None:
     if image.mode not in _SIXTEEN_BIT_MODES + _EIGHT_BIT_MODES:
         kind = {"F": "floating point"}.get(image.mode, image.mode)
         raise ImageError(f"{name} is a {image.format} file in {kind}. {_ALLOWED}: convert it.")
-    # Pillow would drop the lower 8 bits without a word, and `sixteen_bit` would not hold.
+    # Pillow would silently drop the lower 8 bits, and `sixteen_bit` would have no effect.
     if image.mode not in _SIXTEEN_BIT_MODES and _bits_per_channel(image, data) > 8:
         raise ImageError(
             f"{name} has more than 8 bits a channel together with colour or alpha. {_ALLOWED}: "
@@ -197,18 +197,18 @@ def _refuse_unsuitable(image: Image.Image, data: bytes, name: str) -> None:
 
 def _bits_per_channel(image: Image.Image, data: bytes) -> int:
     if image.format == "PNG":
-        return data[24]  # in the header chunk, which is the first and has a fixed place
+        return data[24]  # in the header chunk, which is first and has a fixed layout
     return max(_tag(image, _BITS_PER_SAMPLE), default=8)
 
 
 def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
-    """Return a TIFF tag's values; none where the tag is absent or the image is no TIFF."""
+    """Return a TIFF tag's values; none if the tag is absent or the image is not a TIFF."""
     value = getattr(image, "tag_v2", {}).get(number, ())
     return value if isinstance(value, tuple) else (value,)
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:
-    # Pillow would mix a palette's transparency in, and warn.
+    # Pillow would blend a palette's transparency in, and warn.
     image.info.pop("transparency", None)
     if image.mode in ("P", "PA", "YCbCr"):
         image = image.convert("RGB")
@@ -228,11 +228,11 @@ def _sixteen_bit_values(image: Image.Image, name: str) -> npt.NDArray[np.int64]:
     return values
 
 
-def _to_eight_bits(values: npt.NDArray[np.int64], sixteen_bit: SixteenBit) -> Grey:
+def _to_eight_bits(values: npt.NDArray[np.int64], sixteen_bit: SixteenBit) -> GreyImage:
     low, high = (0, 65535) if sixteen_bit == "full_range" else (values.min(), values.max())
     if low == high:
         return np.zeros(values.shape, dtype=np.uint8)
-    # In whole numbers, half upwards, so that no machine rounds otherwise.
+    # In integers, rounding half up, so that the result is the same on every machine.
     span = int(high - low)
     return (((values - low) * 510 + span) // (2 * span)).astype(np.uint8)
 

@@ -1,1 +1,1 @@
-"""Operations on images and no more: resampling, data consistency, lettering, tensors."""
+"""Image operations: resampling, data consistency, lettering, tensors."""

@@ -1,13 +1,14 @@
-"""Data consistency: the SR image, made small again, is the LR image within 8-bit rounding.
+"""Data consistency: the downsampled SR image equals the LR image within 8-bit rounding.
 
-Downsampling is linear, `D x`, so the images that give a certain LR image form a flat. The shortest
-way to it from an SR image `x` is `D+ (lr - D x)`, with the pseudo-inverse `D+ = D^T (D D^T)^-1`
-(range-null space decomposition: Y. Wang et al., "DDNM", ICLR 2023; back-projection, M. Irani and
-S. Peleg, CVGIP 1991, approaches it).
+Downsampling is linear, `D x`, so the images with a given LR image form an affine subspace. The
+shortest way to it from an SR image `x` is `D+ (lr - D x)`, with the pseudo-inverse `D+ = D^T (D
+D^T)^-1` (range-null space decomposition: Y. Wang et al., "DDNM", ICLR 2023; back-projection, M.
+Irani and S. Peleg, CVGIP 1991, approaches it).
 
-LR is rounded, so the HR image does not lie on that flat but near it, and a network's `D x` is often
-nearer to HR's than LR is: to project wholly copies LR's rounding, and cost 0.03 dB on radiographs.
-Here only those pixels are pulled whose *rounded* value disagrees, and only so far that it agrees.
+LR is rounded, so the HR image lies near that subspace, not on it, and a network's `D x` is often
+closer to HR's than LR is: full projection copies LR's rounding error, which cost 0.03 dB on
+radiographs. Here only pixels whose *rounded* value disagrees are corrected, and only until it
+agrees.
 """
 
 import functools
@@ -18,13 +19,14 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import cho_solve_banded, cholesky_banded
 
-from srpipe.imaging.resample import FloatImage, GreyImage, downsample, to_grey
+from srpipe.imaging.arrays import FloatImage, GreyImage
+from srpipe.imaging.resample import downsample, to_grey
 
-# Where rounded values differ by r grey levels, D x is off by r - 0.5 to r + 0.5: it is pulled by
-# so much less than r, which is a little less than is needed, and looked at again.
+# Where rounded values differ by r grey levels, D x is off by r - 0.5 to r + 0.5. Each step corrects
+# by r - LESS, which may fall just short, and the result is checked again.
 LESS = 0.7
 STEPS = 20
-# Of Keys' kernel: it reaches two LR pixels to either side.
+# Radius of Keys' kernel: two LR pixels to either side.
 REACH = 2
 
 
@@ -50,8 +52,9 @@ def make_consistent(sr: FloatImage, lr: GreyImage) -> FloatImage:
         lr: `uint8 (h, w)`, what `sr` was made from.
 
     Returns:
-        float32 `(H, W)` in [0, 1]; rounded to 8 bits and downsampled by Pillow it is `lr`, but for
-        few pixels where letters or frames are saturated: no image in [0, 1] near `sr` fits there.
+        float32 `(H, W)` in [0, 1]; rounded to 8 bits and downsampled by Pillow it equals `lr`,
+        except for a few pixels at saturated letters or frames, where no image in [0, 1] near `sr`
+        does.
 
     Raises:
         ValueError: the sides of `sr` are not the same multiple of those of `lr`.
@@ -73,8 +76,8 @@ def make_consistent(sr: FloatImage, lr: GreyImage) -> FloatImage:
 def downsampling_matrix(length: int, scale: int) -> sparse.csr_array:
     """Return Pillow's antialiased bicubic along one axis, `(length/scale, length)`, in float64.
 
-    Keys' kernel (a = -0.5), widened by the scale; at the border, where it is cut, its weights still
-    sum to 1.
+    Keys' kernel (a = -0.5), widened by the scale; where the border cuts it off, its weights are
+    normalised to sum to 1.
     """
     count, reach = length // scale, REACH * scale
     offsets = np.arange(-reach, reach)
@@ -92,7 +95,7 @@ def downsampling_matrix(length: int, scale: int) -> sparse.csr_array:
 def _axis(length: int, scale: int) -> _Axis:
     matrix = downsampling_matrix(length, scale)
     product = (matrix @ matrix.T).tocsr()
-    # Rows that are further apart than the kernel is wide have nothing in common.
+    # Rows further apart than the kernel is wide do not overlap.
     bands = np.zeros((2 * REACH, product.shape[0]))
     for distance in range(min(2 * REACH, product.shape[0])):
         diagonal = product.diagonal(-distance)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-FloatArray = NDArray[np.float32]
+from srpipe.imaging.arrays import FloatArray
 
-# DejaVu is drawn after Bitstream Vera, close to the Verdana that many consoles burn in.
+# DejaVu derives from Bitstream Vera, close to the Verdana that many consoles burn in.
 FACES = ("DejaVuSans-Bold", "DejaVuSans", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "Pillow")
 
 _OVERSAMPLE = 3
@@ -43,8 +42,8 @@ def letter_tile(
         heights: font size of each line in pixels.
         face: one of ``FACES``.
         stroke: thickening of the strokes on every side, pixels.
-        angle: turn of the tile, degrees counter-clockwise.
-        mirrored: as a lead letter that lies face down.
+        angle: rotation of the tile, degrees counter-clockwise.
+        mirrored: like a lead letter lying face down.
         smooth: False gives hard stair-stepped edges, as older consoles draw.
 
     Raises:

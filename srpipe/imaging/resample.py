@@ -1,7 +1,7 @@
-"""Bicubic resampling in the one convention of this project: Pillow's.
+"""Bicubic resampling, always by Pillow's convention.
 
-Pillow's BICUBIC is the Keys kernel with a = -0.5, antialiased when it shrinks (the kernel widens
-by the scale), pixel centres aligned. LR images are 8-bit: what a smaller radiograph would store.
+Pillow's BICUBIC is the Keys kernel with a = -0.5, antialiased when downsampling (the kernel widens
+by the scale), pixel centres aligned. LR images are 8-bit, as a smaller radiograph would be stored.
 R. Keys, "Cubic Convolution Interpolation", IEEE TASSP 1981.
 """
 
@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-GreyImage = npt.NDArray[np.uint8]
-FloatImage = npt.NDArray[np.float32]
-# LR pixels; below that no structure of a radiograph is left to restore.
+from srpipe.imaging.arrays import FloatImage, GreyImage
+
+# LR pixels; below that, no structure of a radiograph is left to restore.
 MIN_LR_SIDE = 16
 BICUBIC = Image.Resampling.BICUBIC
 
 
 def crop_to_multiple(image: GreyImage, scale: int) -> GreyImage:
-    """Cut `(H, W)` at the right and at the bottom to the largest multiple of `scale`."""
+    """Crop `(H, W)` at the right and bottom to the largest multiples of `scale`."""
     height, width = image.shape
     return image[: height // scale * scale, : width // scale * scale]
 
@@ -50,7 +50,7 @@ def bicubic(lr: GreyImage, scale: int) -> GreyImage:
 def back_project(
     lr: GreyImage, scale: int, steps: int, start: FloatImage | None = None
 ) -> GreyImage:
-    """An image made consistent with the LR image; from bicubic, it is the second baseline.
+    """Return an image made consistent with the LR image; from bicubic, it is the second baseline.
 
     Each step adds the interpolated difference between the LR image and the downsampled result
     (M. Irani and S. Peleg, "Improving resolution by image registration", CVGIP 1991), in float32.
@@ -59,7 +59,7 @@ def back_project(
         lr: `uint8 (h, w)`.
         scale: 2, 4 or 8.
         steps: number of back-projections, at least 0.
-        start: float32 `(h*scale, w*scale)` in [0, 1] to begin with; None: bicubic.
+        start: float32 `(h*scale, w*scale)` in [0, 1] to start from; None: bicubic.
 
     Returns:
         `uint8 (h*scale, w*scale)`, rounded and clipped.
@@ -73,7 +73,7 @@ def back_project(
 
 
 def to_grey(image: npt.NDArray[np.floating]) -> GreyImage:
-    """Round a float image in [0, 1] to 8 bits, clipping what lies outside."""
+    """Round a float image in [0, 1] to 8 bits, clipping values outside."""
     grey: GreyImage = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
     return grey
 

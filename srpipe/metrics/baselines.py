@@ -1,6 +1,7 @@
 """The methods that need no training: bicubic, and bicubic with back-projection."""
 
-from srpipe.imaging.resample import GreyImage, back_project, bicubic
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import back_project, bicubic
 
 BASELINES = ("bicubic", "bicubic_bp")
 

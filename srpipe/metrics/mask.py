@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage.filters import rank
 
-from srpipe.imaging.resample import GreyImage
+from srpipe.imaging.arrays import GreyImage
 
 MEDIAN = 15
 CONTRAST = 0.2

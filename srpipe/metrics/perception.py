@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from srpipe.imaging.resample import GreyImage
+from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.tensors import to_image_tensor
 from srpipe.metrics.features import ContentFeatures, efficientnet_lite0_features
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-from srpipe.imaging.resample import GreyImage, downsample
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import downsample
 from srpipe.metrics import perception
 from srpipe.metrics.mask import anatomy_mask
 

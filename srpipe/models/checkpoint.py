@@ -17,6 +17,7 @@ from srpipe.core.errors import CheckpointError
 from srpipe.core.torch_file import load, save
 from srpipe.models.architectures import ARCHITECTURES
 from srpipe.models.base import SRGenerator
+from srpipe.models.released import released_names
 from srpipe.models.safetensors_file import SUFFIX, read_tensors, write_tensors
 
 FORMAT = "srpipe-generator-1"
@@ -128,6 +129,11 @@ def load_generator(path: Path) -> LoadedGenerator:
     Raises:
         CheckpointError: the file is missing, no checkpoint, or does not fit its architecture.
     """
+    if not path.exists():
+        raise CheckpointError(
+            f"{path} does not exist: give a weights file, or a released model by its name: "
+            f"{', '.join(released_names())}"
+        )
     content = _released(path) if path.suffix == SUFFIX else load(path)
     ours = content.get("format") == FORMAT
     try:

@@ -3,8 +3,9 @@
 import torch
 
 from srpipe.core.errors import CheckpointError
+from srpipe.imaging.arrays import FloatImage, GreyImage
 from srpipe.imaging.consistency import make_consistent
-from srpipe.imaging.resample import FloatImage, GreyImage, to_grey
+from srpipe.imaging.resample import to_grey
 from srpipe.imaging.tensors import to_channels, to_image_tensor
 from srpipe.models.base import SRGenerator
 
@@ -50,7 +51,8 @@ def unrounded(
     model.eval()
     kind = torch.device(device).type
     with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
-        grey = to_image_tensor(lr).to(device, memory_format=torch.channels_last)
+        own = next((each.dtype for each in model.parameters()), torch.float32)
+        grey = to_image_tensor(lr).to(device, own, memory_format=torch.channels_last)
         sr = model(to_channels(grey, model.channels)).mean(dim=1)[0]
     model.train(was_training)
     if not bool(sr.isfinite().all()):

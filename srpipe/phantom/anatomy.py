@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.seeding import Stream, generator
 
-FloatArray = NDArray[np.float32]
 Sex = Literal["F", "M"]
 
 

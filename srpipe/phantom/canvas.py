@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.float32]
+from srpipe.imaging.arrays import FloatArray
 
 _PIECE = 1 << 15  # samples deposited at a time
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from srpipe.imaging.arrays import FloatArray
 
 # How often the left, right, top and bottom edge of the field is in the image.
 _EDGE_SHARE = (0.32, 0.42, 0.34, 0.1)

@@ -9,13 +9,11 @@ spreads in the scintillator.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.acquisition import Acquisition
-
-FloatArray = NDArray[np.float32]
 
 _SCATTER_GRID = 64
 _SCATTER_SIGMA = 5.0  # of 64 cells: about 30 mm

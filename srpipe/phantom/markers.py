@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.imaging.lettering import letter_tile, place
 from srpipe.phantom.acquisition import View
 
-FloatArray = NDArray[np.float32]
 Style = Literal["outlined", "shadowed", "plain"]
 
 LEAD_SHARE = 0.82

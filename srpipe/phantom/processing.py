@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.acquisition import Acquisition
-
-FloatArray = NDArray[np.float32]
 
 _EQUALISE_SIGMA = 0.07  # of the image side
 _AIR_FALL = 7.0  # how fast grey drops from the lungs to direct exposure

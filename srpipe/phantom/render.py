@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.acquisition import Acquisition, sample_acquisition
 from srpipe.phantom.anatomy import Anatomy, sample_anatomy
 from srpipe.phantom.canvas import Frame, deposit
@@ -21,8 +22,6 @@ from srpipe.phantom.soft_tissue import project_soft_tissue
 from srpipe.phantom.spine import project_spine
 from srpipe.phantom.texture import make_textures
 from srpipe.phantom.vessels import grow_vessels, project_vessels
-
-FloatArray = NDArray[np.float32]
 
 MIN_SIZE, MAX_SIZE = 64, 4096
 

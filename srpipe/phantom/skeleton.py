@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.acquisition import Acquisition
 from srpipe.phantom.anatomy import Anatomy, lung_outer
 from srpipe.phantom.canvas import Samples, smooth_curve, tube
 from srpipe.phantom.seeding import Stream, generator
 
-FloatArray = NDArray[np.float32]
 AnyFloat = NDArray[np.floating[Any]]
 
 RIB_PAIRS = 12

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.acquisition import Acquisition
 from srpipe.phantom.anatomy import Anatomy, lung_inner, lung_outer
 from srpipe.phantom.canvas import Frame
 
-FloatArray = NDArray[np.float32]
 AnyFloat = NDArray[np.floating[Any]]
 
 

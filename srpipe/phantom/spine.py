@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.anatomy import Anatomy
 from srpipe.phantom.canvas import Samples, smooth_curve, tube
 from srpipe.phantom.seeding import Stream, generator
-
-FloatArray = NDArray[np.float32]
 
 _FIRST, _LAST = -6, 14  # vertebrae counted from T1 = 0; the first ones are cervical
 _TURN = np.linspace(0, 2 * np.pi, 40)

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.canvas import Frame
 from srpipe.phantom.seeding import Stream, generator
-
-FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

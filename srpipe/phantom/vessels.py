@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from srpipe.imaging.arrays import FloatArray
 from srpipe.phantom.acquisition import Acquisition
 from srpipe.phantom.anatomy import Anatomy, lung_outer
 from srpipe.phantom.canvas import Frame, Samples, deposit
 from srpipe.phantom.seeding import Stream, generator
-
-FloatArray = NDArray[np.float32]
 
 _KNOTS = 5  # points of a branch's centre line
 _GENERATIONS = 11

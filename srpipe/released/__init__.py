@@ -1,4 +1,4 @@
-"""Trained generators that come with the package, as safetensors; MODEL_CARD.md says what they are.
+"""Trained generators that come with the package, as safetensors; MODEL_CARD.md describes them.
 
 `srpipe.models.released` finds them by name.
 """

@@ -1,1 +1,1 @@
-"""`params.yaml`, typed: one module a part of the pipeline."""
+"""`params.yaml`, typed: one module per section."""

@@ -1,7 +1,7 @@
-"""How settings are read: typed, frozen sections of `params.yaml` that refuse what they do not know.
+"""Reading settings: typed, frozen sections of `params.yaml`.
 
-Every key must be there, none may be unknown, no type is coerced; all problems are told at once.
-What each setting means is written beside it in `params.yaml`.
+Every key is required, unknown keys are refused, types are not coerced, and all problems are
+reported at once. Each setting is explained beside it in `params.yaml`.
 """
 
 import re
@@ -45,7 +45,7 @@ def read_params(path: Path = paths.PARAMS) -> dict[str, Any]:
     """Return the content of `params.yaml`, unchecked.
 
     Raises:
-        SettingsError: the file is missing or no YAML mapping.
+        SettingsError: the file is missing or not a YAML mapping.
     """
     try:
         given = yaml.load(path.read_text(encoding="utf-8"), Loader=_Yaml12Loader)
@@ -63,7 +63,7 @@ def read_params(path: Path = paths.PARAMS) -> dict[str, Any]:
 
 
 def load_section(name: str, kind: type[S], path: Path = paths.PARAMS) -> S:
-    """Read and check one section of `params.yaml`; the others are not looked at.
+    """Read and check one section of `params.yaml`; the others are ignored.
 
     Raises:
         SettingsError: the file cannot be read, or a key of the section is unknown, missing, of the
@@ -76,10 +76,10 @@ def load_section(name: str, kind: type[S], path: Path = paths.PARAMS) -> S:
 
 
 def check(kind: type[S], given: Any, path: Path, within: tuple[str, ...] = ()) -> S:
-    """Return settings of a kind from plain values; `within` is where they stand in the file.
+    """Return settings of a kind from plain values; `within` is their place in the file.
 
     Raises:
-        SettingsError: they are not allowed.
+        SettingsError: a value is not allowed.
     """
     try:
         return kind.model_validate(given)

@@ -1,4 +1,4 @@
-"""Settings of the stage train."""
+"""Settings of the train stage."""
 
 from typing import Annotated, Literal, Self
 
@@ -9,12 +9,12 @@ from srpipe.settings.base import Count, Fraction, Positive, Probability, Section
 
 Schedule = Literal["cosine", "constant"]
 Optimization = Literal["adamw", "muon"]
-# Muon is for kernels of at least so many input and output channels.
+# Muon is for kernels with at least this many input and output channels.
 MUON_CHANNELS = 16
 
 
 class CropSize(Section):
-    """How large crops are, and how many are taken of each image in an epoch."""
+    """Crop size, and crops per image in an epoch."""
 
     size: Annotated[int, Field(ge=32)]
     per_image: Positive
@@ -28,7 +28,7 @@ class CropSize(Section):
 
 
 class Crops(CropSize):
-    """What an epoch draws from the images; `training.crops` does it."""
+    """How an epoch's crops are drawn and augmented (by `training.crops`)."""
 
     candidates: Annotated[int, Field(ge=1, le=64)]
     shifts: bool
@@ -112,12 +112,12 @@ class Train(Section):
 
     @property
     def pixel_epochs(self) -> int:
-        """Return how many epochs come before the adversarial ones."""
+        """Return the number of epochs before the adversarial ones."""
         return self.epochs - self.adversarial.epochs
 
     @property
     def adversarial_crops(self) -> Crops:
-        """Return the crops of the adversarial epochs: the same draws in a size of their own."""
+        """Return the crops of the adversarial epochs, which differ only in size and number."""
         return self.crops.model_copy(update=dict(self.adversarial.crops))
 
     @property

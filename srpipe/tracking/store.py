@@ -40,14 +40,14 @@ def use_store() -> None:
         mlflow.set_experiment(name)
         return
     root = paths.project_root()
-    _make_database(root / "mlflow.db")
+    make_database(root / "mlflow.db")
     mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
     if mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
     mlflow.set_experiment(name)
 
 
-def _make_database(path: Path) -> None:
+def make_database(path: Path) -> None:
     """Make MLflow's database, if there is none, under another name first.
 
     MLflow makes it in many steps: killed among them, it would refuse its own half a database.

@@ -99,14 +99,14 @@ def adversarial_loss(form: str, fake_logits: Tensor, real_logits: Tensor | None)
         ValueError: the form is another, or the relativistic form has no logits of HR.
     """
     _require_form(form)
-    fake = fake_logits.float()
+    fake = _wide(fake_logits)
     if form == "bce":
         return _cross_entropy(fake, 1)
     if form == "hinge":
         return -fake.mean()
     if real_logits is None:
         raise ValueError("the relativistic form compares: the logits of HR must be given")
-    real, fake = _relative(real_logits.float(), fake)
+    real, fake = _relative(_wide(real_logits), fake)
     return (_cross_entropy(fake, 1) + _cross_entropy(real, 0)) / 2
 
 
@@ -177,7 +177,7 @@ def discriminator_loss(form: str, real_logits: Tensor, fake_logits: Tensor) -> D
         ValueError: the form is another.
     """
     _require_form(form)
-    real, fake = real_logits.float(), fake_logits.float()
+    real, fake = _wide(real_logits), _wide(fake_logits)
     if form == "relativistic":
         real, fake = _relative(real, fake)
     if form == "hinge":
@@ -189,8 +189,8 @@ def discriminator_loss(form: str, real_logits: Tensor, fake_logits: Tensor) -> D
         total,
         real.sigmoid().mean(),
         fake.sigmoid().mean(),
-        (real > 0).float().mean(),
-        (fake < 0).float().mean(),
+        (real > 0).to(real.dtype).mean(),
+        (fake < 0).to(fake.dtype).mean(),
     )
 
 
@@ -200,6 +200,11 @@ def _adversarial(form: str, discriminator: nn.Module, sr: Tensor, hr: Tensor) ->
         with torch.no_grad():
             real_logits = discriminator(hr)
     return adversarial_loss(form, discriminator(sr), real_logits)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """Return logits in float32, or in what is wider."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _relative(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,9 +29,10 @@ class Crops(NamedTuple):
 def on_device(
     batch: Batch, channels: int, device: str, layout: torch.memory_format = torch.channels_last
 ) -> Crops:
-    """Send crops as bytes and make them float32 in [0, 1] there; nothing waits for the copy."""
+    """Send crops as bytes and make them float in [0, 1] there; nothing waits for the copy."""
+    kind = torch.get_default_dtype()  # that of new networks, float32
     lr, hr = (
-        to_channels(each.to(device, non_blocking=True).float().div_(255), channels)
+        to_channels(each.to(device, non_blocking=True).to(kind).div_(255), channels)
         for each in (batch.lr, batch.hr)
     )
     counted = None
@@ -110,7 +111,7 @@ def adversarial_step(
     with autocast(device, precision.discriminator):
         real_logits = _counted(discriminator.forward(hr), crops.counted)
         fake_logits = _counted(discriminator.forward(sr.detach()), crops.counted)
-    found = discriminator_loss(objective.form, real_logits.float(), fake_logits.float())
+    found = discriminator_loss(objective.form, real_logits, fake_logits)
     discriminator_norm = _learn(discriminator, found.total, clip)
 
     discriminator.network.requires_grad_(False)
@@ -135,7 +136,7 @@ def _super_resolved(generator: Learner, crops: Crops, precision: Precision) -> T
     """Return SR in float32; where it does not count it is HR, which no loss can tell from right."""
     with autocast(crops.lr.device.type, precision.generator):
         sr: Tensor = generator.forward(crops.lr)
-    sr = sr.float()
+    sr = sr.to(crops.hr.dtype)
     return sr if crops.counted is None else torch.where(crops.counted, sr, crops.hr)
 
 

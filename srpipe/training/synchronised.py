@@ -41,7 +41,7 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         over = (0, 2, 3)
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         count = x.numel() // x.shape[1] * dist.get_world_size()
         mean = _Sum.apply(wide.sum(over)) / count
         centred = wide - mean[:, None, None]

@@ -3,53 +3,20 @@
 from pathlib import Path
 
 import pytest
-
-from benchmarks.options import Effort
-from srpipe.settings.params import Params, load_params
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = Effort(
-    rounds=2,
-    variant_rounds=1,
-    share=0.5,
-    process_rounds=2,
-    process_steps=1,
-    loading_rounds=2,
-    loading_seconds=0.005,
-    images=2,
-    copies=2,
-    thorough=True,
-)
-# What makes the default settings tiny: lines of params.yaml.
-LINES = {
-    "  batch_size: 16 ": "  batch_size: 2 ",
-    "  crop: 96 ": "  crop: 32 ",
-    "adversarial_crop: 96": "adversarial_crop: 32",
-    "    features: 64 # hidden": "    features: 4 # hidden",
-    "    features: 64 # channels": "    features: 4 # channels",
-    "    blocks: 16 ": "    blocks: 1 ",
-}
 
 
-@pytest.fixture(scope="session")
-def tiny_effort() -> Effort:
-    """Return how much is measured in tests."""
-    return TINY
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a params.yaml of tiny networks and crops."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    for usual, tiny in LINES.items():
-        assert usual in text
-        text = text.replace(usual, tiny)
-    folder = tmp_path_factory.mktemp("benchmarks")
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_params(tiny_folder: Path) -> Params:
-    """Return the settings of `tiny_folder`."""
-    return load_params(tiny_folder / "params.yaml")
+@pytest.fixture
+def tiny_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder with a params.yaml of tiny networks and crops."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    train = params["train"]
+    train["batch_size"] = 2
+    train["crops"]["size"] = train["adversarial"]["crops"]["size"] = 32
+    train["generator"].update(features=4, blocks=1)
+    train["adversarial"]["discriminator"]["features"] = 4
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

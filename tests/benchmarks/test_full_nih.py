@@ -8,37 +8,31 @@ from benchmarks import full_nih
 from benchmarks.full_nih import Rates
 from srpipe.settings.params import Params, load_params
 
-RATES = Rates(prepare=0.05, baseline=2.0, evaluate=3.0, train=0.5, cores=2, memory=1.5e9)
+RATES = Rates(prepare=0.05, baseline=2.0, evaluate=3.0, train=0.5, cores=2)
 
 
 @pytest.fixture
 def params() -> Params:
     """Return the default settings, but for those that the numbers below are made from."""
     given = load_params()
-    train = {"epochs": 6, "adversarial_epochs": 1, "crops_per_image": 16, "crop": 96}
-    return given.model_copy(
-        update={
-            "train": given.train.model_copy(update=train),
-            "split": given.split.model_copy(update={"validation": 0.1}),
-        }
-    )
+    return given.model_copy(update={"split": given.split.model_copy(update={"validation": 0.1})})
 
 
 def test_times_follow_from_the_rates(params: Params) -> None:
     """Stages of independent images share the cores."""
-    seconds = full_nih.costs(RATES, params).seconds
+    seconds = full_nih.seconds(RATES, params)
     assert seconds["downsample"] == 112_120 * 0.05 / 2
     assert seconds["baseline"] == 25_596 * 2.0 / 2
     assert seconds["evaluate"] == 25_596 * 3.0
     assert seconds["train"] == pytest.approx(77_008 * 16 * 6 * 96**2 / 1e6 / 0.5)
-    assert full_nih.costs(replace(RATES, train=1.0), params).seconds["train"] == pytest.approx(
+    assert full_nih.seconds(replace(RATES, train=1.0), params)["train"] == pytest.approx(
         seconds["train"] / 2
     )
 
 
-def test_room_on_disk_is_that_of_the_zip_and_the_packed_images(params: Params) -> None:
+def test_room_on_disk_is_that_of_the_zip_and_the_packed_images() -> None:
     """117.6 GB of HR and a sixteenth of it of LR."""
-    disk = full_nih.costs(RATES, params).disk
+    disk = full_nih.disk(4)
     assert {name: round(value / 1e9, 1) for name, value in disk.items()} == {
         "zip": 42.0,
         "packed HR": 117.6,
@@ -46,14 +40,8 @@ def test_room_on_disk_is_that_of_the_zip_and_the_packed_images(params: Params) -
     }
 
 
-def test_a_crop_reads_the_pages_that_it_touches(params: Params) -> None:
-    """96 rows of 1024 bytes fill 24 pages, 24 rows of 256 fill 1.5; and one more of each."""
-    assert full_nih.costs(RATES, params).crop_bytes == (25 + 3) * 4096
-
-
 def test_it_is_told_as_tables(params: Params) -> None:
-    """With how each number came about, and what was not measured."""
-    text = full_nih.text(replace(RATES, memory=None), params)
-    for words in ("112,120 x 50 ms / 2 cores |", "166.9 GB |", "not measured |"):
+    """With how each number came about."""
+    text = full_nih.text(RATES, params)
+    for words in ("112,120 x 50 ms / 2 cores |", "166.9 GB |"):
         assert words in text
-    assert "16 crops of 96x96 from each of 77,008 images, 5 times, then 16" in text

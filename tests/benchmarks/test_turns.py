@@ -5,21 +5,20 @@ import time
 
 import pytest
 
-from benchmarks.tables import table
 from benchmarks.turns import for_seconds, in_turn, mixed, ratios, spread, timed
 
 
-def test_every_contender_runs_once_a_round_and_the_order_is_reversed() -> None:
+def test_every_case_runs_once_a_round_and_the_order_is_reversed() -> None:
     """The speeds of a round stand at one place in all lists, whatever the order was."""
     calls: list[str] = []
     numbers = itertools.count()
 
-    def contender(name: str) -> float:
+    def case(name: str) -> float:
         calls.append(name)
         return float(next(numbers))
 
     names = ("a", "b", "c")
-    speeds = in_turn({name: lambda name=name: contender(name) for name in names}, 3)
+    speeds = in_turn({name: lambda name=name: case(name) for name in names}, 3)
     assert calls == [*"abc", *"cba", *"abc"]
     assert speeds == {"a": [0, 5, 6], "b": [1, 4, 7], "c": [2, 3, 8]}
 
@@ -50,7 +49,7 @@ def test_a_mixture_takes_the_time_of_its_parts() -> None:
     assert mixed({"pixel": 5, "adversarial": 1}, speeds) == pytest.approx([6.0, 3.0])
 
 
-def test_a_timed_contender_counts_all_its_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timed_case_counts_all_its_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three times two units in half a second are 12 a second."""
     clock = iter([10.0, 10.5])
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
@@ -64,13 +63,3 @@ def test_work_is_repeated_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch
     clock = itertools.count(step=0.3)
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     assert for_seconds(lambda: 4, 1.0)() == pytest.approx(16 / 1.2)
-
-
-def test_tables_are_aligned_markdown() -> None:
-    """Text to the left, numbers to the right."""
-    assert table(["what", "x"], [["one", "1"], ["eleven", "11.0"]]).splitlines() == [
-        "| what   |    x |",
-        "|--------|-----:|",
-        "| one    |    1 |",
-        "| eleven | 11.0 |",
-    ]

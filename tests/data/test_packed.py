@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from srpipe.core.errors import DataError, ImageError
-from srpipe.data.packed import Packed, Pair, open_packed, read_manifest, write_packed
+from srpipe.data.packed import (
+    Packed,
+    Pair,
+    open_packed,
+    packed_pair,
+    read_manifest,
+    write_packed,
+)
 from srpipe.imaging.resample import downsample
 
 SIZES = ((8, 12), (16, 4), (4, 4))
@@ -49,6 +56,47 @@ def test_images_of_different_sizes_come_back(folder: Path) -> None:
     packed = open_packed(folder)
     assert packed.scale == 2
     assert_holds(packed, pairs())
+
+
+def assert_is(pair: Pair, wanted: Pair) -> None:
+    """Assert that a pair is the one that was written."""
+    who = (pair.image, pair.patient, pair.listed)
+    assert who == (wanted.image, wanted.patient, wanted.listed)
+    assert np.array_equal(pair.hr, wanted.hr)
+    assert np.array_equal(pair.lr, wanted.lr)
+
+
+def test_a_row_is_a_pair(folder: Path) -> None:
+    """With its name, patient and list, as text; the images are views, as `hr` and `lr` give."""
+    packed = open_packed(folder)
+    for row, wanted in enumerate(pairs()):
+        pair = packed.pair(row)
+        assert_is(pair, wanted)
+        assert np.shares_memory(pair.hr, packed.hr(row))
+        assert np.shares_memory(pair.lr, packed.lr(row))
+
+
+def test_a_worker_finds_a_pair_by_folder_and_row(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Relative to where it is, too: the same name elsewhere is another folder."""
+    write_packed(tmp_path / "other" / "packed", pairs(seed=1), 2)
+    for place, seed in ((tmp_path, 0), (tmp_path / "other", 1), (tmp_path, 0)):
+        monkeypatch.chdir(place)
+        for row, wanted in enumerate(pairs(seed)):
+            assert_is(packed_pair(Path("packed"), row), wanted)
+
+
+def test_a_worker_opens_a_folder_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each of 100,000 images: the manifest alone takes longer than one."""
+    packed_pair(folder, 0)
+    monkeypatch.setattr("srpipe.data.packed.open_packed", None)
+    assert_is(packed_pair(folder, 2), pairs()[2])
+
+
+def test_a_worker_is_told_of_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is missing: run the downsample stage first"):
+        packed_pair(tmp_path / "none", 0)
 
 
 def test_the_manifest_keeps_text_as_text(folder: Path) -> None:

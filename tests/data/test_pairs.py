@@ -10,7 +10,7 @@ from srpipe.data.pairs import make_pair, to_pair
 from srpipe.data.sources.manifest import Entry, checksum, open_source, write_source
 from srpipe.formats.raster import encode_png
 from srpipe.imaging.resample import downsample
-from srpipe.settings.data import Downsample
+from srpipe.settings.downsample import Downsample
 from tests.conftest import MakeImage
 
 SETTINGS = Downsample(scale=4, sixteen_bit="minmax")

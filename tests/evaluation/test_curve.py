@@ -13,12 +13,11 @@ from srpipe.core.errors import CheckpointError, OutputError
 from srpipe.data.packed import Packed
 from srpipe.data.splits import sample_images
 from srpipe.evaluation.curve import SCORES, Curve, curve_table, draw_curve, perception_distortion
-from srpipe.evaluation.scoring import model_row
-from srpipe.metrics.baselines import baseline_row
 from srpipe.models.architectures import ARCHITECTURES
 from srpipe.models.checkpoint import LoadedGenerator
 from srpipe.models.interpolate import interpolate
-from srpipe.settings.scoring import Evaluate
+from srpipe.settings.evaluate import Evaluate
+from tests.evaluation.rows import baseline_row, model_row
 
 COLUMNS = ["alpha", *SCORES]
 
@@ -64,15 +63,14 @@ def final() -> LoadedGenerator:
 def table(packed: Packed, final: LoadedGenerator) -> pd.DataFrame:
     """Return what the evaluate stage knows by then: the final generator and the baselines."""
     rows = [
-        {**baseline_row(packed.folder, 3, row), **model_row(final.model, packed, row, "cpu")}
-        for row in range(6)
+        {**baseline_row(packed, row), **model_row(final.model, packed, row)} for row in range(6)
     ]
     return pd.DataFrame(rows)
 
 
 def means(model: LoadedGenerator, packed: Packed, rows: list[int]) -> list[float]:
     """Return the mean scores of a generator, each image scored by itself."""
-    scored = pd.DataFrame([model_row(model.model, packed, row, "cpu") for row in rows])
+    scored = pd.DataFrame([model_row(model.model, packed, row) for row in rows])
     return [float(scored[name].mean()) for name in SCORES]
 
 
@@ -104,8 +102,8 @@ def test_a_consistent_evaluation_has_a_consistent_curve(
     """All its points are of images that were made consistent, the last one as the others."""
     rows = [
         {
-            **baseline_row(packed.folder, 3, row),
-            **model_row(final.model, packed, row, "cpu", consistent=True),
+            **baseline_row(packed, row),
+            **model_row(final.model, packed, row, consistent=True),
         }
         for row in range(6)
     ]
@@ -114,7 +112,7 @@ def test_a_consistent_evaluation_has_a_consistent_curve(
     assert curve is not None
     for point, model in zip(curve.points[list(SCORES)].to_numpy(), (pixel, final), strict=True):
         wanted = pd.DataFrame(
-            [model_row(model.model, packed, row, "cpu", consistent=True) for row in range(6)]
+            [model_row(model.model, packed, row, consistent=True) for row in range(6)]
         )
         assert point.tolist() == pytest.approx([wanted[name].mean() for name in SCORES], rel=1e-9)
 

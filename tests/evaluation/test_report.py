@@ -14,12 +14,13 @@ from srpipe.core.errors import DataError, OutputError
 from srpipe.data.packed import Packed
 from srpipe.evaluation import report
 from srpipe.evaluation.curve import SCORES, Curve
+from srpipe.evaluation.gains import summary, with_gains
 from srpipe.evaluation.report import draw_pictures, headline, read_baseline, results_table
-from srpipe.evaluation.scoring import model_row, summary, with_gains
-from srpipe.metrics.baselines import BASELINES, baseline_row
+from srpipe.metrics.baselines import BASELINES
 from srpipe.metrics.scores import Reference, Scores, score
 from srpipe.models.inference import super_resolve
 from srpipe.models.srresnet import SwiftSRGAN
+from tests.evaluation.rows import baseline_row, model_row
 
 NAMES = Scores.names()
 
@@ -34,13 +35,13 @@ def model() -> SwiftSRGAN:
 @pytest.fixture(scope="module")
 def baseline(packed: Packed) -> pd.DataFrame:
     """Return the table of the baseline stage for all made images."""
-    return pd.DataFrame([baseline_row(packed.folder, 3, row) for row in range(6)])
+    return pd.DataFrame([baseline_row(packed, row, 3) for row in range(6)])
 
 
 @pytest.fixture(scope="module")
 def scores(packed: Packed, model: SwiftSRGAN) -> pd.DataFrame:
     """Return the model's scores on all made images."""
-    return pd.DataFrame([model_row(model, packed, row, "cpu") for row in range(6)])
+    return pd.DataFrame([model_row(model, packed, row) for row in range(6)])
 
 
 def test_baseline_scores_come_by_image_not_by_row(

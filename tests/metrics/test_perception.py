@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from srpipe.imaging.resample import GreyImage
+from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics import efficientnet_lite0, perception
 from srpipe.metrics.features import LITE0_BLOCKS
 from srpipe.metrics.perception import TILE, content_distance, features, tiles

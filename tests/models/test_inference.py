@@ -25,32 +25,6 @@ def tiny(channels: int, *, skip: bool = False) -> SwiftSRGAN:
     return model
 
 
-def test_bytes_become_floats_in_unit_range() -> None:
-    """255 is 1, the shape is (1, 1, H, W), and the image given is not shared."""
-    image = np.array([[0, 51, 255]], np.uint8)
-    tensor = to_image_tensor(image)
-    assert tensor.dtype == torch.float32
-    assert tensor.tolist() == [[[pytest.approx([0, 0.2, 1])]]]
-    assert image.tolist() == [[0, 51, 255]]
-
-
-def test_read_only_images_are_taken() -> None:
-    """Views of the packed data set need no copy by the caller."""
-    image = LR.copy()
-    image.flags.writeable = False
-    assert torch.equal(to_image_tensor(image), to_image_tensor(LR))
-
-
-def test_grey_is_repeated_without_a_copy() -> None:
-    """Three channels are three looks at one."""
-    grey = torch.rand(2, 1, 3, 4)
-    colour = to_channels(grey, 3)
-    assert colour.shape == (2, 3, 3, 4)
-    assert colour.data_ptr() == grey.data_ptr()
-    assert torch.equal(colour[:, 2], grey[:, 0])
-    assert torch.equal(to_channels(grey, 1), grey)
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_output_is_the_networks_in_eval_mode(channels: int) -> None:
     """A colour generator sees grey and gives its mean; the result is rounded to 8 bits."""

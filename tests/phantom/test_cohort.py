@@ -1,10 +1,8 @@
-"""The plan of the cohort: names, growth, table, and refused arguments."""
+"""The plan of the cohort: names, growth, and refused arguments."""
 
 import pytest
 
-from srpipe.phantom import table
 from srpipe.phantom.cohort import Exposure, plan_cohort
-from srpipe.phantom.table import COLUMNS
 
 
 def test_image_names_follow_the_nih() -> None:
@@ -42,19 +40,6 @@ def test_the_seed_changes_the_plan() -> None:
     first = [e.image_name for e in plan_cohort(50, 5, seed=1)]
     second = [e.image_name for e in plan_cohort(50, 5, seed=2)]
     assert first != second
-
-
-def test_the_table_has_one_row_an_exposure_and_patients_keep_age_and_sex() -> None:
-    """Rows follow the order given; what belongs to the patient is equal in all its rows."""
-    plan = plan_cohort(30, 5, seed=3)
-    rows = table(plan)
-    assert [row["Image Index"] for row in rows] == [e.image_name for e in plan]
-    assert all(tuple(row) == COLUMNS for row in rows)
-    assert {row["View Position"] for row in rows} == {"PA", "AP"}
-    for patient in range(1, 31):
-        own = [row for row in rows if row["Patient ID"] == patient]
-        assert [row["Follow-up #"] for row in own] == list(range(len(own)))
-        assert len({(row["Patient Age"], row["Patient Sex"]) for row in own}) == 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from srpipe.models.base import SRGenerator
 from srpipe.models.plain_sr import PlainSR
 from srpipe.models.srresnet import SwiftSRGAN
 from srpipe.tracking import runs as tracking
+from srpipe.tracking import store
 
 pytestmark = [
     # MLflow's tables, made when its store is first opened, use what SQLAlchemy 2.1 deprecates.
@@ -32,7 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
 ]
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PARAMS = {"data": {"name": "phantom"}, "train": {"epochs": 2, "generator": {"features": 8}}}
 
 
@@ -358,9 +359,9 @@ DIE_HALFWAY = """\
 import os, signal
 from pathlib import Path
 import mlflow.store.db.utils
-from srpipe import tracking
+from srpipe.tracking import store
 mlflow.store.db.utils._upgrade_db = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-tracking._make_database(Path("mlflow.db"))
+store.make_database(Path("mlflow.db"))
 """
 
 
@@ -377,7 +378,7 @@ def test_a_database_that_was_half_made_is_made_anew(clone: Path) -> None:
     assert left.stat().st_size > 0
     assert not (clone / "mlflow.db").exists()
     left.with_name(f"{left.name}-journal").write_bytes(b"half a page")
-    tracking._make_database(clone / "mlflow.db")
+    store.make_database(clone / "mlflow.db")
     assert list(clone.glob(".mlflow.db.*")) == []
     train()
     assert len(runs(clone)) == 1
@@ -387,7 +388,7 @@ def test_a_database_that_is_there_is_left_alone(clone: Path) -> None:
     """To the byte, and without asking MLflow."""
     train()
     before = (clone / "mlflow.db").read_bytes()
-    tracking._make_database(clone / "mlflow.db")
+    store.make_database(clone / "mlflow.db")
     assert (clone / "mlflow.db").read_bytes() == before
 
 

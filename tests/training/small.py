@@ -1,5 +1,6 @@
 """What tests of training share: settings of a training that takes a second."""
 
+from copy import deepcopy
 from typing import Any
 
 from srpipe.settings.train import Train
@@ -8,24 +9,11 @@ SETTINGS: dict[str, Any] = {
     "seed": 0,
     "start": None,
     "epochs": 3,
-    "adversarial_epochs": 1,
     "fine_epochs": 0,
     "batch_size": 4,
-    "crop": 32,
-    "crops_per_image": 3,
-    "adversarial_crop": 32,
-    "adversarial_crops_per_image": 3,
-    "crop_candidates": 1,
-    "crop_shifts": False,
-    "crop_turns": 1.0,
-    "crop_markers": 0.0,
-    "crop_jitter": 0.0,
-    "crop_margin": 0,
-    "learning_rate": 1e-3,
-    "adversarial_learning_rate": 1e-4,
     "optimizer": "adamw",
+    "learning_rate": 1e-3,
     "schedule": "cosine",
-    "adversarial_schedule": "constant",
     "final_rate": 0.05,
     "warmup_steps": 0,
     "weight_decay": 0.0,
@@ -40,19 +28,46 @@ SETTINGS: dict[str, Any] = {
         "blocks": 1,
         "bicubic_skip": True,
     },
-    "discriminator": {"name": "swift", "features": 4, "learning_rate": 1e-3},
+    "crops": {
+        "size": 32,
+        "per_image": 3,
+        "candidates": 1,
+        "shifts": False,
+        "turns": 1.0,
+        "markers": 0.0,
+        "jitter": 0.0,
+        "margin": 0,
+    },
     "loss": {
         "image": "l1",
         "fine_image": "psnr",
-        "adversarial_form": "bce",
+        "total_variation": 0.0,
         "adversarial": 0.01,
         "content": 0.0,
-        "total_variation": 0.0,
     },
-    "content": {"network": "efficientnet_lite0", "weights": None},
+    "adversarial": {
+        "epochs": 1,
+        "crops": {"size": 32, "per_image": 3},
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "form": "bce",
+        "discriminator": {"name": "swift", "features": 4, "learning_rate": 1e-3},
+        "content": {"network": "efficientnet_lite0", "weights": None},
+    },
 }
 
 
 def settings(**changes: Any) -> Train:
-    """Return settings of a tiny training: two pixel epochs and an adversarial one."""
-    return Train.model_validate({**SETTINGS, **changes})
+    """Return settings of a tiny training: two pixel epochs and an adversarial one.
+
+    Args:
+        changes: other values; `crops__size=64` changes one in a section.
+    """
+    values = deepcopy(SETTINGS)
+    for key, value in changes.items():
+        *above, last = key.split("__")
+        section = values
+        for name in above:
+            section = section[name]
+        section[last] = value
+    return Train.model_validate(values)

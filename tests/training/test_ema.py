@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from srpipe.models.srresnet import SwiftSRGAN
-from srpipe.training.ema import Average
+from srpipe.training.ema import Ema
 
 
 def network() -> SwiftSRGAN:
@@ -34,7 +34,7 @@ def state(model: nn.Module) -> dict[str, Tensor]:
 def test_it_is_the_average_by_hand(decay: float, steps: int) -> None:
     """Weights and running statistics to the bit; what the formula says in float64 to rounding."""
     model = network()
-    average = Average(model, decay)
+    average = Ema(model, decay)
     by_hand = state(model)
     exact = {name: value.double() for name, value in by_hand.items()}
     for step in range(1, steps + 1):
@@ -61,7 +61,7 @@ def test_early_steps_forget_the_start() -> None:
     """
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
-    average = Average(model, 0.99)
+    average = Ema(model, 0.99)
     nn.init.ones_(model.weight)
     for step in range(1, 11):
         average.update(model)
@@ -76,7 +76,7 @@ def test_the_decay_is_reached_and_kept(step: int, keep: float) -> None:
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
     for decay in (0.99, 0.9):
-        average = Average(model, decay)
+        average = Ema(model, decay)
         average.steps = step - 1
         one = nn.Linear(1, 1, bias=False)
         nn.init.ones_(one.weight)
@@ -87,7 +87,7 @@ def test_the_decay_is_reached_and_kept(step: int, keep: float) -> None:
 def test_decay_0_is_the_network_itself() -> None:
     """Bit for bit, in every step."""
     model = network()
-    average = Average(model, 0.0)
+    average = Ema(model, 0.0)
     for step in range(3):
         train_a_step(model, step)
         average.update(model)
@@ -98,7 +98,7 @@ def test_decay_0_is_the_network_itself() -> None:
 def test_statistics_are_averaged_and_counters_copied() -> None:
     """BatchNorm's mean and variance lie between the start and the network's; its count is whole."""
     model = network()
-    average = Average(model, 0.9)
+    average = Ema(model, 0.9)
     start = state(model)
     train_a_step(model, 1)
     average.update(model)
@@ -115,7 +115,7 @@ def test_statistics_are_averaged_and_counters_copied() -> None:
 def test_it_takes_no_part_in_training() -> None:
     """No weight of it learns, it stays in eval mode, and the network keeps mode and gradients."""
     model = network().train()
-    average = Average(model, 0.9)
+    average = Ema(model, 0.9)
     model(torch.rand(2, 1, 6, 6)).sum().backward()
     gradients = [None if each.grad is None else each.grad.clone() for each in model.parameters()]
     average.update(model)
@@ -131,7 +131,7 @@ def test_it_takes_no_part_in_training() -> None:
 def test_it_is_a_copy() -> None:
     """It changes with `update` alone, and what is done to it does not reach the network."""
     model = network()
-    average = Average(model, 0.9)
+    average = Ema(model, 0.9)
     before = state(average.network)
     train_a_step(model, 1)
     assert all(torch.equal(before[name], each) for name, each in state(average.network).items())

@@ -20,15 +20,18 @@ from srpipe.metrics.features import ContentFeatures
 from srpipe.metrics.scores import Scores, reference, score
 from srpipe.models.inference import super_resolve
 from srpipe.models.plain_sr import PlainSR
-from srpipe.settings.train import Content, Loss
-from srpipe.training import loop, resume
+from srpipe.settings.train import Content
+from srpipe.training import loop, resume, saver, watch
 from srpipe.training.content import load_content
-from srpipe.training.crops.batches import CropPlan
+from srpipe.training.crops.source import CropSource
 from srpipe.training.history import EpochRecord
-from srpipe.training.loop import Task, TrainingResult, check_task, train
+from srpipe.training.loop import TrainingResult, train
+from srpipe.training.losses import Objective
+from srpipe.training.precision import choose
 from srpipe.training.resume import Store
 from srpipe.training.state import Hardware
 from srpipe.training.steps import Crops
+from srpipe.training.task import Task
 from tests.training.small import SETTINGS, settings
 
 TRAIN_ROWS = [0, 1, 2, 3]
@@ -38,12 +41,12 @@ STEPS = 3
 # Our own generator, and everything that can be asked of crops at once.
 ALL_OF_CROPS: dict[str, Any] = {
     "generator": {**SETTINGS["generator"], "name": "plain_sr", "blocks": 2},
-    "crop_candidates": 4,
-    "crop_shifts": True,
-    "crop_turns": 0.5,
-    "crop_markers": 0.25,
-    "crop_jitter": 0.25,
-    "crop_margin": 1,
+    "crops__candidates": 4,
+    "crops__shifts": True,
+    "crops__turns": 0.5,
+    "crops__markers": 0.25,
+    "crops__jitter": 0.25,
+    "crops__margin": 1,
 }
 WITH_CONTENT = {"loss": {**SETTINGS["loss"], "content": 0.01}}
 
@@ -73,12 +76,18 @@ def run(
     **changes: Any,
 ) -> TrainingResult:
     """Train with changed settings."""
-    return train(
-        Task(packed, TRAIN_ROWS, VALIDATION_ROWS, settings(**changes), content),
+    given = settings(**changes)
+    kind = given.adversarial.discriminator.name
+    hardware = replace(
         hardware or Hardware(),
-        store,
+        precision=choose(given.precision, "cpu", kind),
         save_seconds=save_seconds,
-        on_epoch=on_epoch or (told if told is not None else []).append,
+    )
+    return train(
+        Task(packed, TRAIN_ROWS, VALIDATION_ROWS, given, content),
+        hardware,
+        store,
+        on_epoch or (told if told is not None else []).append,
     )
 
 
@@ -141,12 +150,12 @@ def test_pixel_epochs_come_first(first: TrainingResult) -> None:
         assert record.d_gradient_norm is record.d_real_accuracy is record.d_fake_accuracy is None
     last = first.history[2]
     assert last.d_state in ("healthy", "blind", "saturated")
-    judged = (last.d_real, last.d_fake, last.d_real_accuracy, last.d_fake_accuracy)
-    assert None not in (last.loss_adversarial, last.loss_content, last.loss_discriminator, *judged)
+    seen = (last.d_real, last.d_fake, last.d_real_accuracy, last.d_fake_accuracy)
+    assert None not in (last.loss_adversarial, last.loss_content, last.loss_discriminator, *seen)
     assert last.loss_total_variation is None
 
 
-def test_the_adversarial_stage_starts_from_the_pixel_average(
+def test_the_adversarial_stage_starts_from_the_pixel_ema(
     packed: Packed, content: ContentFeatures, first: TrainingResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its first step sees those weights, and they are handed back as they were then."""
@@ -171,15 +180,15 @@ def test_the_pixel_result_is_that_of_a_training_without_adversarial_epochs(
     packed: Packed, first: TrainingResult
 ) -> None:
     """The adversarial epochs change nothing about it; without them both results are one."""
-    plain = run(packed, epochs=2, adversarial_epochs=0)
+    plain = run(packed, epochs=2, adversarial__epochs=0)
     assert plain.pixel is plain.generator
     assert equal(plain.pixel, first.pixel)
     assert plain.history == first.history[:2]
 
 
-def test_the_result_is_an_average(packed: Packed, first: TrainingResult) -> None:
+def test_the_result_is_the_ema(packed: Packed, first: TrainingResult) -> None:
     """Without averaging the weights are others; the losses of the pixel epochs are the same."""
-    plain = run(packed, epochs=2, adversarial_epochs=0, ema=0.0)
+    plain = run(packed, epochs=2, adversarial__epochs=0, ema=0.0)
     assert not equal(plain.generator, first.pixel)
     for ours, theirs in zip(plain.history, first.history, strict=False):
         assert (ours.loss, ours.gradient_norm) == (theirs.loss, theirs.gradient_norm)
@@ -203,8 +212,8 @@ def test_every_number_is_finite(first: TrainingResult) -> None:
         assert 0 < record.ssim <= 1
         assert record.gradient_norm > 0
     last = first.history[2]
-    for judged in (last.d_real, last.d_fake, last.d_real_accuracy, last.d_fake_accuracy):
-        assert 0 <= judged <= 1
+    for seen in (last.d_real, last.d_fake, last.d_real_accuracy, last.d_fake_accuracy):
+        assert 0 <= seen <= 1
     assert last.d_gradient_norm > 0
 
 
@@ -240,7 +249,7 @@ def test_validation_scores_are_those_of_the_evaluation(
 
 def test_pixel_training_beats_bicubic(packed: Packed) -> None:
     """The skip starts at bicubic; a few epochs on tiny images are enough to pass it."""
-    result = run(packed, epochs=4, adversarial_epochs=0, crops_per_image=8, learning_rate=3e-3)
+    result = run(packed, epochs=4, adversarial__epochs=0, crops__per_image=8, learning_rate=3e-3)
     start = [
         score(bicubic(packed.lr(row), 4), reference(packed.hr(row), packed.lr(row))).psnr
         for row in VALIDATION_ROWS
@@ -253,7 +262,7 @@ def test_plain_sr_trains_through_both_stages(packed: Packed) -> None:
     """With every option of the crops on: it starts at bicubic, learns, and repeats bit for bit,
     however many threads cut the crops.
     """
-    changes = {**ALL_OF_CROPS, "crops_per_image": 8, "fine_epochs": 1}
+    changes = {**ALL_OF_CROPS, "crops__per_image": 8, "fine_epochs": 1}
     result = run(packed, **changes)
     assert isinstance(result.generator, PlainSR)
     assert result.history[1].psnr > result.history[0].psnr
@@ -267,16 +276,17 @@ def test_colour_generators_train_on_grey(packed: Packed, name: str) -> None:
     discriminator, in any form of the loss.
     """
     generator = {**SETTINGS["generator"], "name": name, "channels": 3}
-    judge, form = ("swift", "hinge") if name == "srgan" else ("unet", "relativistic")
+    kind, form = ("swift", "hinge") if name == "srgan" else ("unet", "relativistic")
     result = run(
         packed,
         epochs=2,
-        crops_per_image=1,
-        adversarial_crops_per_image=1,
+        crops__per_image=1,
+        adversarial__crops__per_image=1,
         precision="bf16",
         generator=generator,
-        discriminator={**SETTINGS["discriminator"], "name": judge},
-        loss={**SETTINGS["loss"], "total_variation": 0.1, "adversarial_form": form},
+        adversarial__discriminator={**SETTINGS["adversarial"]["discriminator"], "name": kind},
+        adversarial__form=form,
+        loss__total_variation=0.1,
     )
     assert result.generator.channels == 3
     assert result.history[0].loss_total_variation > 0
@@ -289,8 +299,8 @@ def test_the_discriminator_has_its_own_rate(packed: Packed) -> None:
         run(
             packed,
             epochs=2,
-            adversarial_crops_per_image=8,
-            discriminator={"name": "swift", "features": 4, "learning_rate": rate},
+            adversarial__crops__per_image=8,
+            adversarial__discriminator__learning_rate=rate,
         ).history[1]
         for rate in (1e-9, 1e-2)
     )
@@ -333,9 +343,9 @@ def test_each_stage_has_its_own_schedule(packed: Packed) -> None:
     task = plain_task(
         packed,
         epochs=5,
-        adversarial_epochs=2,
+        adversarial__epochs=2,
         schedule="constant",
-        adversarial_schedule="cosine",
+        adversarial__schedule="cosine",
         warmup_steps=2,
     )
     assert task.steps(1) == task.steps(5) == STEPS
@@ -361,7 +371,7 @@ def test_every_step_learns_at_its_rate(packed: Packed, monkeypatch: pytest.Monke
             return real(*arguments)
 
         monkeypatch.setattr(loop, name, noting)
-    changes = {"epochs": 2, "adversarial_schedule": "cosine"}
+    changes = {"epochs": 2, "adversarial__schedule": "cosine"}
     run(packed, **changes)
     task = plain_task(packed, **changes)
     assert used == [
@@ -376,18 +386,19 @@ def test_every_epoch_draws_its_own_crops(packed: Packed, monkeypatch: pytest.Mon
     """
     real, asked = loop.epoch_batches, []
 
-    def noting(packed: Packed, *given: Any, **options: Any) -> Any:
-        asked.append((*given, options))
-        return real(packed, *given, **options)
+    def noting(source: CropSource, epoch: int, **options: Any) -> Any:
+        asked.append((source, epoch, options))
+        return real(source, epoch, **options)
 
     monkeypatch.setattr(loop, "epoch_batches", noting)
-    run(packed, epochs=2, adversarial_epochs=0, seed=5, hardware=Hardware(threads=2))
-    plan = CropPlan(crop=32, batch_size=4, crops_per_image=3, seed=5)
-    options = {"first_step": 0, "part": 0, "parts": 1, "threads": 2, "pinned": False}
-    known = [each[-1].pop("difficulty") for each in asked]
-    assert asked == [(TRAIN_ROWS, plan, 1, options), (TRAIN_ROWS, plan, 2, options)]
-    assert known[0] is not None
-    assert known[0] is known[1], "what was found in the first epoch is known in the second"
+    run(packed, epochs=2, adversarial__epochs=0, seed=5, hardware=Hardware(threads=2))
+    sources, epochs, options = zip(*asked, strict=True)
+    assert epochs == (1, 2)
+    assert list(options) == 2 * [{"first_step": 0, "part": (0, 1), "threads": 2, "pinned": False}]
+    for source in sources:
+        assert (source.rows, source.batch_size, source.seed) == (TRAIN_ROWS, 4, 5)
+        assert source.crops == settings().crops
+    assert sources[0].difficulty is sources[1].difficulty, "what was found is kept"
 
 
 def test_adversarial_epochs_draw_their_own_crops(
@@ -396,13 +407,13 @@ def test_adversarial_epochs_draw_their_own_crops(
     """Of another size and number, in as many steps as that gives; rates fall over those steps."""
     real, asked = loop.epoch_batches, []
 
-    def noting(packed: Packed, rows: Any, plan: CropPlan, epoch: int, **options: Any) -> Any:
-        asked.append((plan.crop, plan.crops_per_image, epoch))
-        return real(packed, rows, plan, epoch, **options)
+    def noting(source: CropSource, epoch: int, **options: Any) -> Any:
+        asked.append((source.crops.size, source.crops.per_image, epoch))
+        return real(source, epoch, **options)
 
     monkeypatch.setattr(loop, "epoch_batches", noting)
-    changes = {"adversarial_crop": 48, "adversarial_crops_per_image": 2}
-    task = plain_task(packed, **changes, adversarial_schedule="cosine")
+    changes = {"adversarial__crops__size": 48, "adversarial__crops__per_image": 2}
+    task = plain_task(packed, **changes, adversarial__schedule="cosine")
     assert [task.steps(epoch) for epoch in (1, 2, 3)] == [3, 3, 2]
     halfway = 0.05 + 0.95 / 2
     assert task.rates(3, 1) == pytest.approx((1e-4 * halfway, 1e-3 * halfway))
@@ -415,26 +426,26 @@ def test_the_last_pixel_epochs_have_their_own_image_term(packed: Packed) -> None
     adversarial epochs have the usual one.
     """
     loss = {**SETTINGS["loss"], "image": "l1", "fine_image": "psnr", "total_variation": 0.5}
-    task = plain_task(packed, epochs=6, adversarial_epochs=2, fine_epochs=2, loss=loss)
-    found = [task.loss(epoch) for epoch in range(1, 7)]
+    task = plain_task(packed, epochs=6, adversarial__epochs=2, fine_epochs=2, loss=loss)
+    found = [task.objective(epoch).weights for epoch in range(1, 7)]
     assert [each.image for each in found] == ["l1", "l1", "psnr", "psnr", "l1", "l1"]
     usual = task.settings.loss
     assert all(each.model_copy(update={"image": "l1"}) == usual for each in found)
-    never = plain_task(packed, epochs=2, adversarial_epochs=0, loss=loss)
-    assert [never.loss(epoch).image for epoch in (1, 2)] == ["l1", "l1"]
+    never = plain_task(packed, epochs=2, adversarial__epochs=0, loss=loss)
+    assert [never.objective(epoch).weights.image for epoch in (1, 2)] == ["l1", "l1"]
 
 
 def test_every_step_has_the_loss_of_its_epoch(
     packed: Packed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What `Task.loss` says is what the steps are given."""
+    """What `Task.objective` says is what the steps are given."""
     used: list[str] = []
     for name in ("pixel_step", "adversarial_step"):
         real = getattr(loop, name)
 
         def noting(*arguments: Any, real: Step = real) -> Found:
-            (loss,) = (each for each in arguments if isinstance(each, Loss))
-            used.append(loss.image)
+            (objective,) = (each for each in arguments if isinstance(each, Objective))
+            used.append(objective.weights.image)
             return real(*arguments)
 
         monkeypatch.setattr(loop, name, noting)
@@ -457,9 +468,9 @@ def test_networks_see_the_crops_in_unit_range(
 
     monkeypatch.setattr(loop, "pixel_step", noting)
     generator = {**SETTINGS["generator"], "channels": 3}
-    run(packed, epochs=1, adversarial_epochs=0, generator=generator)
+    run(packed, epochs=1, adversarial__epochs=0, generator=generator)
     task = plain_task(packed)
-    drawn = loop.epoch_batches(packed, TRAIN_ROWS, task.plan(1), 1)
+    drawn = loop.epoch_batches(task.source(1), 1)
     for given, batch in zip(seen, drawn, strict=True):
         assert given.counted is None
         for image, crop in ((given.lr, batch.lr), (given.hr, batch.hr)):
@@ -604,9 +615,10 @@ def test_other_settings_go_on_too(packed: Packed, tmp_path: Path, changes: dict[
         "gradient_clip": 0.1,
         "weight_decay": 0.01,
         "warmup_steps": 4,
-        "adversarial_schedule": "cosine",
-        "discriminator": {**SETTINGS["discriminator"], "name": "unet"},
-        "loss": {**SETTINGS["loss"], "adversarial_form": "relativistic", "total_variation": 0.1},
+        "adversarial__schedule": "cosine",
+        "adversarial__discriminator": {**SETTINGS["adversarial"]["discriminator"], "name": "unet"},
+        "adversarial__form": "relativistic",
+        "loss__total_variation": 0.1,
         **changes,
     }
     wanted = run(packed, **changes)
@@ -647,7 +659,7 @@ def test_a_training_that_starts_says_nothing_of_going_on(
     packed: Packed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A line an epoch; what goes on says from which step."""
-    changes = {"epochs": 1, "adversarial_epochs": 0}
+    changes = {"epochs": 1, "adversarial__epochs": 0}
     live_for(2, packed, None, tmp_path, save_seconds=0, **changes)
     assert capsys.readouterr().out == ""
     with opened(tmp_path) as store:
@@ -679,9 +691,9 @@ def saves(
     steps: list[int] = []
     with pytest.MonkeyPatch.context() as patch, opened(folder) as store:
         patch.setattr(loop, "pixel_step", step)
-        patch.setattr(loop.time, "monotonic", lambda: now[0])
+        patch.setattr(saver.time, "monotonic", lambda: now[0])
         patch.setattr(Store, "save", noting)
-        changes = {"epochs": 1, "adversarial_epochs": 0, "crops_per_image": 40}
+        changes = {"epochs": 1, "adversarial__epochs": 0, "crops__per_image": 40}
         run(packed, store=store, save_seconds=seconds, **changes)
     return saved
 
@@ -743,7 +755,7 @@ def test_a_loss_that_is_not_finite_stops_training(
     with_faults(monkeypatch, "pixel_step", spoil)
     wanted = f"total loss is {value} in epoch 1: lower train.learning_rate.*train.gradient_clip: 1"
     with pytest.raises(TrainingError, match=wanted):
-        run(packed, told=told, adversarial_epochs=0)
+        run(packed, told=told, adversarial__epochs=0)
     assert told == []
 
 
@@ -756,12 +768,12 @@ def test_one_nan_among_many_steps_is_seen(packed: Packed, monkeypatch: pytest.Mo
 
     with_faults(monkeypatch, "pixel_step", spoil)
     with pytest.raises(TrainingError, match="epoch 1"):
-        run(packed, adversarial_epochs=0)
+        run(packed, adversarial__epochs=0)
 
 
 def test_a_nan_stops_a_long_epoch_early(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only at its end: two looks after it, and the discriminator's too."""
-    monkeypatch.setattr(loop, "REPORT_EVERY", 2)
+    monkeypatch.setattr(watch, "REPORT_EVERY", 2)
     taken: list[int] = []
 
     def spoil(call: int, found: dict[str, Tensor]) -> None:
@@ -771,7 +783,7 @@ def test_a_nan_stops_a_long_epoch_early(packed: Packed, monkeypatch: pytest.Monk
 
     with_faults(monkeypatch, "adversarial_step", spoil)
     with pytest.raises(TrainingError, match="discriminator loss is nan in epoch 2"):
-        run(packed, epochs=2, adversarial_crops_per_image=12)
+        run(packed, epochs=2, adversarial__crops__per_image=12)
     assert taken[-1] == 6
 
 
@@ -786,7 +798,7 @@ def test_a_nan_is_never_saved_as_the_end_of_an_epoch(
 
     with_faults(monkeypatch, "pixel_step", spoil)
     with opened(tmp_path) as store, pytest.raises(TrainingError, match="epoch 2"):
-        run(packed, store=store, adversarial_epochs=0)
+        run(packed, store=store, adversarial__epochs=0)
     state = store.load()
     assert state is not None
     assert (state["epoch"], state["steps"]) == (2, 0)
@@ -798,11 +810,11 @@ def test_a_nan_is_never_saved_as_the_end_of_an_epoch(
 
 
 # real, fake, real_accuracy, fake_accuracy
-Judged = tuple[float, float, float, float]
+Seen = tuple[float, float, float, float]
 
 
-def judge(monkeypatch: pytest.MonkeyPatch, verdict: Callable[[int], Judged]) -> None:
-    """Let the discriminator judge in its n-th step (from 1) as `verdict` says; nothing learns.
+def discriminate(monkeypatch: pytest.MonkeyPatch, scores: Callable[[int], Seen]) -> None:
+    """Let the discriminator give in its n-th step (from 1) what `scores` says; nothing learns.
 
     The losses are looked at in every second step, and the discriminator over four.
     """
@@ -812,11 +824,11 @@ def judge(monkeypatch: pytest.MonkeyPatch, verdict: Callable[[int], Judged]) -> 
         calls.append(1)
         names = ("real", "fake", "real_accuracy", "fake_accuracy")
         found = dict.fromkeys(("total", "image", "gradient_norm", "discriminator"), 1.0)
-        found |= dict(zip(names, verdict(len(calls)), strict=True))
+        found |= dict(zip(names, scores(len(calls)), strict=True))
         return {name: torch.tensor(value) for name, value in found.items()}
 
-    monkeypatch.setattr(loop, "REPORT_EVERY", 2)
-    monkeypatch.setattr(loop, "JUDGE_EVERY", 4)
+    monkeypatch.setattr(watch, "REPORT_EVERY", 2)
+    monkeypatch.setattr(watch, "DISCRIMINATOR_EVERY", 4)
     monkeypatch.setattr(loop, "adversarial_step", step)
 
 
@@ -826,10 +838,10 @@ def warnings_in(captured: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("real", "fake", "verdict", "advice"),
+    ("real", "fake", "state", "advice"),
     [
-        (0.5, 0.5, "blind", "raise train.discriminator.learning_rate"),
-        (0.999, 0.001, "saturated", "lower train.discriminator.learning_rate"),
+        (0.5, 0.5, "blind", "raise train.adversarial.discriminator.learning_rate"),
+        (0.999, 0.001, "saturated", "lower train.adversarial.discriminator.learning_rate"),
     ],
 )
 def test_a_discriminator_that_collapsed_is_told_within_the_epoch(
@@ -838,26 +850,26 @@ def test_a_discriminator_that_collapsed_is_told_within_the_epoch(
     capsys: pytest.CaptureFixture[str],
     real: float,
     fake: float,
-    verdict: str,
+    state: str,
     advice: str,
 ) -> None:
     """Once while it runs, with the steps that were looked at and what to do, and at its end."""
-    judge(monkeypatch, lambda call: (real, fake, 1, 1))
-    result = run(packed, epochs=2, adversarial_crops_per_image=20)
+    discriminate(monkeypatch, lambda call: (real, fake, 1, 1))
+    result = run(packed, epochs=2, adversarial__crops__per_image=20)
     during, after = warnings_in(capsys.readouterr().err)
-    assert f"the discriminator is {verdict} in epoch 2, steps 2 to 6: " in during
-    assert f"the discriminator is {verdict} in epoch 2: " in after
+    assert f"the discriminator is {state} in epoch 2, steps 2 to 6: " in during
+    assert f"the discriminator is {state} in epoch 2: " in after
     assert advice in during
     assert advice in after
-    assert result.history[1].d_state == verdict
+    assert result.history[1].d_state == state
 
 
-def test_a_discriminator_is_judged_by_its_latest_steps(
+def test_what_counts_are_the_latest_steps_of_a_discriminator(
     packed: Packed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that collapses late is warned of, though the mean of its epoch is still healthy."""
-    judge(monkeypatch, lambda call: (0.9, 0.1, 1, 1) if call <= 12 else (0.5, 0.5, 1, 1))
-    result = run(packed, epochs=2, adversarial_crops_per_image=20)
+    discriminate(monkeypatch, lambda call: (0.9, 0.1, 1, 1) if call <= 12 else (0.5, 0.5, 1, 1))
+    result = run(packed, epochs=2, adversarial__crops__per_image=20)
     (warning,) = warnings_in(capsys.readouterr().err)
     assert "the discriminator is blind in epoch 2, steps 14 to 18" in warning
     assert result.history[1].d_state == "healthy"
@@ -867,8 +879,8 @@ def test_a_healthy_discriminator_is_not_warned_of(
     packed: Packed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nor is there anything to warn of in the pixel stage; the line says how often it was right."""
-    judge(monkeypatch, lambda call: (0.7, 0.4, 0.75, 0.5))
-    run(packed, epochs=2, adversarial_crops_per_image=20)
+    discriminate(monkeypatch, lambda call: (0.7, 0.4, 0.75, 0.5))
+    run(packed, epochs=2, adversarial__crops__per_image=20)
     captured = capsys.readouterr()
     assert warnings_in(captured.err) == []
     assert "discriminator right on 75% of HR and 50% of SR" in captured.out.splitlines()[-1]
@@ -877,15 +889,15 @@ def test_a_healthy_discriminator_is_not_warned_of(
 def test_images_that_do_not_suit_the_crops_are_refused(packed: Packed) -> None:
     """Before any work is done: too small for the crop, or too few for a batch."""
     with pytest.raises(DataError, match="smaller than the crop"):
-        run(packed, crop=80)
+        run(packed, crops__size=80)
     with pytest.raises(DataError, match="do not fill a batch"):
         run(packed, batch_size=16)
     with pytest.raises(DataError, match="smaller than the crop of 80"):
-        run(packed, adversarial_crop=80)
+        run(packed, adversarial__crops__size=80)
     with pytest.raises(DataError, match="4 training images with 1 crops each do not fill a batch"):
-        run(packed, batch_size=8, adversarial_crops_per_image=1)
-    with pytest.raises(SettingsError, match="crop_margin is 4 LR pixels, which leaves nothing"):
-        run(packed, crop_margin=4)
+        run(packed, batch_size=8, adversarial__crops__per_image=1)
+    with pytest.raises(SettingsError, match=r"crops\.margin is 4 LR pixels, which leaves nothing"):
+        run(packed, crops__margin=4)
 
 
 @pytest.mark.parametrize("processes", [3, 8])
@@ -893,10 +905,10 @@ def test_a_batch_that_processes_cannot_share_is_refused(packed: Packed, processe
     """The message gives both numbers and both ways out; a divisor passes."""
     task = plain_task(packed)
     for divisor in (1, 2, 4):
-        check_task(task, divisor)
+        task.check(divisor)
     wanted = rf"batch_size is 4, which {processes} processes.*SRPIPE_PROCESSES to a divisor"
     with pytest.raises(SettingsError, match=wanted):
-        check_task(task, processes)
+        task.check(processes)
 
 
 def test_a_saved_history_is_the_history(packed: Packed, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from srpipe.metrics.features import ContentFeatures
 from srpipe.models.srresnet import SwiftSRGAN
-from srpipe.settings.train import Content, Loss
+from srpipe.settings.train import Adversarial, Content, Loss
 from srpipe.training.content import load_content
 from srpipe.training.discriminators.swift import Discriminator
 from srpipe.training.discriminators.unet import UNetDiscriminator
 from srpipe.training.losses import (
     GeneratorLoss,
+    Objective,
     adversarial_loss,
     content_loss,
     discriminator_loss,
@@ -29,12 +30,11 @@ from srpipe.training.losses import (
 OFF = {
     "image": "mse",
     "fine_image": "mse",
-    "adversarial_form": "bce",
     "adversarial": 0.0,
     "content": 0.0,
     "total_variation": 0.0,
 }
-FORMS = get_args(Loss.model_fields["adversarial_form"].annotation)
+FORMS = get_args(Adversarial.model_fields["form"].annotation)
 Numbers = npt.NDArray[np.float64]
 
 
@@ -58,9 +58,9 @@ def discriminator() -> nn.Module:
     return Discriminator(channels=1, features=4).requires_grad_(False)
 
 
-def weighted(**changed: object) -> Loss:
-    """Return loss settings with every term off but those given."""
-    return Loss.model_validate({**OFF, **changed})
+def weighted(form: str = "bce", features: nn.Module | None = None, **changed: object) -> Objective:
+    """Return an objective with every term off but those given."""
+    return Objective(Loss.model_validate({**OFF, **changed}), form, features)
 
 
 def logits(*shape: int) -> tuple[Tensor, Tensor]:
@@ -83,24 +83,23 @@ def crops() -> tuple[Tensor, Tensor]:
         ("image", {"image": "l1"}),
         ("image", {"image": "psnr"}),
         ("adversarial", {"adversarial": 1.0}),
-        ("adversarial", {"adversarial": 1.0, "adversarial_form": "hinge"}),
-        ("adversarial", {"adversarial": 1.0, "adversarial_form": "relativistic"}),
+        ("adversarial", {"adversarial": 1.0, "form": "hinge"}),
+        ("adversarial", {"adversarial": 1.0, "form": "relativistic"}),
         ("content", {"content": 1.0}),
         ("total_variation", {"total_variation": 1.0}),
     ],
 )
 def test_each_term_alone_teaches_the_generator(
     term: str,
-    weights: dict[str, object],
+    weights: dict[str, Any],
     generator: SwiftSRGAN,
     discriminator: nn.Module,
     content: ContentFeatures,
 ) -> None:
     """The gradient of the term itself reaches the first and the last convolution."""
     lr, hr = crops()
-    losses = generator_loss(
-        generator(lr), hr, weighted(**weights), discriminator=discriminator, content=content
-    )
+    objective = weighted(features=content, **weights)
+    losses = generator_loss(generator(lr), hr, objective, discriminator)
     layers = (generator.initial.cnn.depthwise.weight, generator.final_conv.pointwise.weight)
     for gradient in torch.autograd.grad(getattr(losses, term), layers):
         assert torch.isfinite(gradient).all()
@@ -110,9 +109,7 @@ def test_each_term_alone_teaches_the_generator(
 def test_terms_switched_off_are_none(generator: SwiftSRGAN, discriminator: nn.Module) -> None:
     """A weight of 0 leaves the term out, and total is the image term."""
     lr, hr = crops()
-    losses = generator_loss(
-        generator(lr), hr, weighted(), discriminator=discriminator, content=None
-    )
+    losses = generator_loss(generator(lr), hr, weighted(), discriminator)
     assert (losses.adversarial, losses.content, losses.total_variation) == (None, None, None)
     assert torch.equal(losses.total, losses.image)
 
@@ -122,10 +119,10 @@ def test_total_is_the_weighted_sum(
 ) -> None:
     """Terms are told unweighted; total weighs them."""
     lr, hr = crops()
-    weights = weighted(image="l1", adversarial=0.5, content=0.25, total_variation=2.0)
-    losses = generator_loss(
-        generator(lr), hr, weights, discriminator=discriminator, content=content
+    objective = weighted(
+        features=content, image="l1", adversarial=0.5, content=0.25, total_variation=2.0
     )
+    losses = generator_loss(generator(lr), hr, objective, discriminator)
     assert losses.adversarial is not None
     assert losses.content is not None
     assert losses.total_variation is not None
@@ -136,8 +133,8 @@ def test_total_is_the_weighted_sum(
 def test_without_discriminator_there_is_no_adversarial_stage(generator: SwiftSRGAN) -> None:
     """In the pixel stage only the image and the total-variation term are taken."""
     lr, hr = crops()
-    weights = weighted(adversarial=1.0, content=1.0, total_variation=1.0)
-    losses = generator_loss(generator(lr), hr, weights, discriminator=None, content=None)
+    objective = weighted(adversarial=1.0, content=1.0, total_variation=1.0)
+    losses = generator_loss(generator(lr), hr, objective)
     assert isinstance(losses, GeneratorLoss)
     assert losses.adversarial is None
     assert losses.content is None
@@ -148,9 +145,8 @@ def test_without_discriminator_there_is_no_adversarial_stage(generator: SwiftSRG
 def test_a_content_weight_needs_a_network(generator: SwiftSRGAN, discriminator: nn.Module) -> None:
     """A forgotten feature network is an error, not a term silently left out."""
     lr, hr = crops()
-    weights = weighted(content=1.0)
     with pytest.raises(ValueError, match="feature network"):
-        generator_loss(generator(lr), hr, weights, discriminator=discriminator, content=None)
+        generator_loss(generator(lr), hr, weighted(content=1.0), discriminator)
 
 
 def test_image_loss_values() -> None:
@@ -233,9 +229,9 @@ def test_adversarial_losses_follow_their_formulas(
     """For one logit a crop and for maps, both sides have the value of the formula in NumPy."""
     real, fake = logits(*shape)
     wanted = expected(real.detach().double().numpy(), fake.detach().double().numpy())
-    judged = discriminator_loss(form, real, fake)
+    criticd = discriminator_loss(form, real, fake)
     learned = adversarial_loss(form, fake, real.detach())
-    assert (judged.total.item(), learned.item()) == pytest.approx(wanted, rel=1e-5)
+    assert (criticd.total.item(), learned.item()) == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -260,23 +256,23 @@ def test_right_verdicts_cost_nothing_and_wrong_ones_their_logit(
     perfect, fooled = discriminator_loss(form, high, low), discriminator_loss(form, low, high)
     assert perfect.total.item() == pytest.approx(right, abs=1e-9)
     assert fooled.total.item() == pytest.approx(wrong)
-    for judged, real, fake in ((perfect, 1, 0), (fooled, 0, 1)):
-        assert (judged.real_score.item(), judged.fake_score.item()) == pytest.approx((real, fake))
-    for judged, share in ((perfect, 1), (fooled, 0)):
-        assert (judged.real_accuracy.item(), judged.fake_accuracy.item()) == (share, share)
+    for criticd, real, fake in ((perfect, 1, 0), (fooled, 0, 1)):
+        assert (criticd.real_score.item(), criticd.fake_score.item()) == pytest.approx((real, fake))
+    for criticd, share in ((perfect, 1), (fooled, 0)):
+        assert (criticd.real_accuracy.item(), criticd.fake_accuracy.item()) == (share, share)
 
 
 def test_accuracies_are_the_fractions_of_right_verdicts() -> None:
-    """0 is no verdict; relative logits are judged by the mean of the other side's."""
+    """0 is no verdict; relative logits are criticd by the mean of the other side's."""
     real = torch.tensor([1.0, -1.0, 2.0, 0.0])  # mean 0.5
     fake = torch.tensor([-1.0, 0.25, -3.0, -0.25])  # mean -1
     for form in ("bce", "hinge"):
-        judged = discriminator_loss(form, real, fake)
-        assert (judged.real_accuracy.item(), judged.fake_accuracy.item()) == (0.5, 0.75)
-    judged = discriminator_loss("relativistic", real, fake)
+        criticd = discriminator_loss(form, real, fake)
+        assert (criticd.real_accuracy.item(), criticd.fake_accuracy.item()) == (0.5, 0.75)
+    criticd = discriminator_loss("relativistic", real, fake)
     # Less -1 the HR logits are 2, 0, 3, 1; less 0.5 the SR logits are -1.5, -0.25, -3.5, -0.75.
-    assert (judged.real_accuracy.item(), judged.fake_accuracy.item()) == (0.75, 1.0)
-    scores = (judged.real_score.item(), judged.fake_score.item())
+    assert (criticd.real_accuracy.item(), criticd.fake_accuracy.item()) == (0.75, 1.0)
+    scores = (criticd.real_score.item(), criticd.fake_score.item())
     relative = np.array([2.0, 0.0, 3.0, 1.0]), np.array([-1.5, -0.25, -3.5, -0.75])
     assert scores == pytest.approx([(1 / (1 + np.exp(-side))).mean() for side in relative])
 
@@ -296,10 +292,10 @@ def test_the_relativistic_form_does_not_care_where_zero_is() -> None:
 def test_adversarial_losses_are_finite_for_any_logits(form: str, size: float) -> None:
     """Neither logs of 0 nor overflow, in value or gradient."""
     real, fake = (each.detach().mul(size).requires_grad_() for each in logits(50))
-    judged = discriminator_loss(form, real, fake)
+    criticd = discriminator_loss(form, real, fake)
     learned = adversarial_loss(form, fake, real.detach())
-    found = [*vars(judged).values(), learned]
-    found += torch.autograd.grad(judged.total, (real, fake))
+    found = [*vars(criticd).values(), learned]
+    found += torch.autograd.grad(criticd.total, (real, fake))
     found += torch.autograd.grad(learned, fake)
     assert all(torch.isfinite(value).all() for value in found)
 
@@ -308,11 +304,11 @@ def test_adversarial_losses_are_finite_for_any_logits(form: str, size: float) ->
 def test_bfloat16_logits_are_taken_in_float32(form: str) -> None:
     """As autocast gives them: the means and the differences lose nothing."""
     real, fake = (each.detach().bfloat16() for each in logits(4, 1, 32, 32))
-    judged, exact = (
+    criticd, exact = (
         discriminator_loss(form, *pair) for pair in ((real, fake), (real.float(), fake.float()))
     )
     for name, value in vars(exact).items():
-        assert torch.equal(getattr(judged, name), value), name
+        assert torch.equal(getattr(criticd, name), value), name
     assert torch.equal(
         adversarial_loss(form, fake, real), adversarial_loss(form, fake.float(), real.float())
     )
@@ -336,17 +332,16 @@ def test_the_generators_term_is_what_the_discriminator_says(
 ) -> None:
     """Of SR, and of HR only where it is compared; its gradient reaches SR alone."""
     lr, hr = crops()
-    judge = network(channels=1, features=4).eval()
+    critic = network(channels=1, features=4).eval()
     sr, hr = nn.functional.interpolate(lr, scale_factor=4).requires_grad_(), hr.requires_grad_()
     asked: list[Tensor] = []
-    judge.register_forward_pre_hook(lambda _, images: asked.append(images[0]))
-    weights = weighted(adversarial=1.0, adversarial_form=form)
-    judge.requires_grad_(False)
-    losses = generator_loss(sr, hr, weights, discriminator=judge, content=None)
+    critic.register_forward_pre_hook(lambda _, images: asked.append(images[0]))
+    critic.requires_grad_(False)
+    losses = generator_loss(sr, hr, weighted(form, adversarial=1.0), critic)
     assert any(each is sr for each in asked)
     assert any(each is hr for each in asked) == (form == "relativistic")
     assert losses.adversarial is not None
-    assert torch.allclose(losses.adversarial, adversarial_loss(form, judge(sr), judge(hr)))
+    assert torch.allclose(losses.adversarial, adversarial_loss(form, critic(sr), critic(hr)))
     to_sr, to_hr = torch.autograd.grad(losses.adversarial, (sr, hr), allow_unused=True)
     assert to_sr.abs().max() > 0
     assert to_hr is None
@@ -386,13 +381,13 @@ def test_the_discriminators_loss_stops_at_detached_sr(
     torch.manual_seed(1)
     discriminator = network(channels=1, features=4)
     sr = generator(lr)
-    judged = discriminator_loss(form, discriminator(hr), discriminator(sr.detach()))
-    judged.total.backward()
+    criticd = discriminator_loss(form, discriminator(hr), discriminator(sr.detach()))
+    criticd.total.backward()
     assert all(weight.grad is None for weight in generator.parameters())
     for name, weight in discriminator.named_parameters():
         # What is added to all logits HR pulls up as hard as SR pulls it down, but for bce.
         if form == "bce" or name not in ("classifier.4.bias", "conv9.bias"):
             assert weight.grad.abs().max() > 0, name
-    found = {name: value.requires_grad for name, value in vars(judged).items()}
+    found = {name: value.requires_grad for name, value in vars(criticd).items()}
     assert found.pop("total")
     assert not any(found.values())

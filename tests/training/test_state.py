@@ -13,15 +13,15 @@ from srpipe.models.srresnet import SRGAN, SwiftSRGAN
 from srpipe.settings.train import Train
 from srpipe.training.discriminators.swift import Discriminator
 from srpipe.training.discriminators.unet import UNetDiscriminator
+from srpipe.training.losses import Objective
 from srpipe.training.optimizers import ConvolutionMuon
-from srpipe.training.precision import Precision
+from srpipe.training.precision import FP32
 from srpipe.training.state import Hardware, StageState, adversarial_stage, pixel_stage
 from srpipe.training.steps import Crops, adversarial_step, pixel_step
 from tests.training.small import SETTINGS, settings
 
 # Muon is for kernels of 16 channels and more.
 WIDE = {**SETTINGS["generator"], "name": "plain_sr", "features": 16}
-FP32 = Precision(generator=False, discriminator=False)
 HERE = Hardware()
 
 
@@ -36,7 +36,7 @@ def adversarial(given: Train, changed: int = 0) -> StageState:
     """Return a new adversarial stage, from the pixel stage's start trained for some steps."""
     pixel = pixel_stage(given, 2, HERE)
     train(pixel, given, range(changed))
-    return adversarial_stage(given, 2, pixel.average.network, HERE)
+    return adversarial_stage(given, 2, pixel.ema.network, HERE)
 
 
 def train(state: StageState, given: Train, steps: range) -> None:
@@ -44,18 +44,17 @@ def train(state: StageState, given: Train, steps: range) -> None:
     for step in steps:
         found = crops(step)
         if state.discriminator is None:
-            pixel_step(state.generator, found, given.loss, FP32, given.gradient_clip)
+            pixel_step(state.generator, found, Objective(given.loss), FP32, given.gradient_clip)
         else:
             adversarial_step(
                 state.generator,
                 state.discriminator,
                 found,
-                given.loss,
-                None,
+                Objective(given.loss),
                 FP32,
                 given.gradient_clip,
             )
-        state.average.update(state.generator.network)
+        state.ema.update(state.generator.network)
 
 
 def tensors(value: Any, name: str = "") -> dict[str, Any]:
@@ -110,13 +109,14 @@ def test_the_discriminator_depends_on_nothing_else() -> None:
 
 
 def test_the_networks_are_those_of_the_settings() -> None:
-    """Architecture, sizes and discriminator by name; the generator and its average alike."""
+    """Architecture, sizes and discriminator by name; the generator and its EMA alike."""
     generator = {**settings().generator.model_dump(), "name": "srgan", "features": 12}
     given = settings(
-        generator=generator, discriminator={"name": "unet", "features": 4, "learning_rate": 1e-3}
+        generator=generator,
+        adversarial__discriminator={"name": "unet", "features": 4, "learning_rate": 1e-3},
     )
     state = adversarial(given)
-    for network in (state.generator.network, state.average.network, state.pixel):
+    for network in (state.generator.network, state.ema.network, state.pixel):
         assert isinstance(network, SRGAN)
         assert network.convblock.cnn.out_channels == 12
         assert network.scale == 2
@@ -128,20 +128,20 @@ def test_the_networks_are_those_of_the_settings() -> None:
     assert isinstance(swift.discriminator.network, Discriminator)
 
 
-def test_the_adversarial_stage_starts_from_the_pixel_average() -> None:
-    """Generator, average and the one that is kept hold its weights; none of them is it."""
+def test_the_adversarial_stage_starts_from_the_pixel_ema() -> None:
+    """Generator, EMA and the one that is kept hold its weights; none of them is it."""
     given = settings(ema=0.9)
     pixel = pixel_stage(given, 2, HERE)
     train(pixel, given, range(3))
-    assert not equal(pixel.generator.network, pixel.average.network)
-    state = adversarial_stage(given, 2, pixel.average.network, HERE)
+    assert not equal(pixel.generator.network, pixel.ema.network)
+    state = adversarial_stage(given, 2, pixel.ema.network, HERE)
     assert state.pixel is not None
-    for network in (state.generator.network, state.average.network, state.pixel):
-        assert equal(network, pixel.average.network)
+    for network in (state.generator.network, state.ema.network, state.pixel):
+        assert equal(network, pixel.ema.network)
     train(state, given, range(3))
-    assert equal(state.pixel, pixel.average.network)
+    assert equal(state.pixel, pixel.ema.network)
     assert not equal(state.generator.network, state.pixel)
-    assert not equal(state.average.network, state.pixel)
+    assert not equal(state.ema.network, state.pixel)
     assert not state.pixel.training
     assert not any(each.requires_grad for each in state.pixel.parameters())
 
@@ -154,8 +154,8 @@ def test_optimizers_are_those_of_the_settings() -> None:
     assert state.discriminator is not None
     for learner, rate, betas in (
         (pixel.generator, given.learning_rate, (0.9, 0.999)),
-        (state.generator, given.adversarial_learning_rate, (0.9, 0.99)),
-        (state.discriminator, given.discriminator.learning_rate, (0.9, 0.99)),
+        (state.generator, given.adversarial.learning_rate, (0.9, 0.99)),
+        (state.discriminator, given.adversarial.discriminator.learning_rate, (0.9, 0.99)),
     ):
         (optimizer,) = learner.optimizers
         (group,) = optimizer.param_groups
@@ -171,13 +171,13 @@ def test_optimizers_are_those_of_the_settings() -> None:
     "changes", [{}, {"optimizer": "muon", "generator": WIDE}], ids=["adamw", "muon"]
 )
 def test_a_stage_starts_from_the_weights_it_is_given(changes: dict[str, Any]) -> None:
-    """The average, too; and what learns is those weights."""
+    """The EMA, too; and what learns is those weights."""
     given = settings(ema=0.9, **changes)
     former = pixel_stage(given, 2, HERE)
     train(former, given, range(3))
     start = copy.deepcopy(former.generator.network.state_dict())
     state = pixel_stage(given, 2, HERE, start)
-    for network in (state.generator.network, state.average.network):
+    for network in (state.generator.network, state.ema.network):
         assert equal(network, former.generator.network)
     train(state, given, range(1))
     assert not equal(state.generator.network, former.generator.network)
@@ -206,14 +206,14 @@ def test_muon_is_of_the_pixel_stage_alone() -> None:
         assert torch.equal(ours, theirs) != ours.requires_grad, name
 
 
-def test_the_average_has_the_decay_that_is_set() -> None:
+def test_the_ema_has_the_decay_that_is_set() -> None:
     """In both stages, which each begin it anew."""
     for given in (settings(ema=0.75), settings(ema=0.0)):
         pixel = pixel_stage(given, 2, HERE)
         train(pixel, given, range(2))
-        state = adversarial_stage(given, 2, pixel.average.network, HERE)
-        assert pixel.average.decay == state.average.decay == given.ema
-        assert (pixel.average.steps, state.average.steps) == (2, 0)
+        state = adversarial_stage(given, 2, pixel.ema.network, HERE)
+        assert pixel.ema.decay == state.ema.decay == given.ema
+        assert (pixel.ema.steps, state.ema.steps) == (2, 0)
 
 
 # ------------------------------------------------------------------ what a checkpoint holds
@@ -227,12 +227,12 @@ def test_the_average_has_the_decay_that_is_set() -> None:
 def test_a_saved_stage_goes_on_bit_for_bit(
     tmp_path: Path, stage: str, name: str, changes: dict[str, Any]
 ) -> None:
-    """Networks, optimizers, average, spectral norms: two steps, a file, two more are four steps.
+    """Networks, optimizers, EMA, spectral norms: two steps, a file, two more are four steps.
 
     It is loaded without running code from the file, into a stage that has trained otherwise.
     """
-    judge = {"name": name, "features": 4, "learning_rate": 1e-3}
-    given = settings(ema=0.9, discriminator=judge, **changes)
+    critic = {"name": name, "features": 4, "learning_rate": 1e-3}
+    given = settings(ema=0.9, adversarial__discriminator=critic, **changes)
 
     def new() -> StageState:
         return pixel_stage(given, 2, HERE) if stage == "pixel" else adversarial(given, changed=1)
@@ -249,7 +249,7 @@ def test_a_saved_stage_goes_on_bit_for_bit(
 
 
 def test_a_finished_state_holds_what_is_handed_back_alone() -> None:
-    """The averages, not what would train them on; it loads, and gives the same averages."""
+    """The EMAs, not what would train them on; it loads, and gives the same EMAs."""
     given = settings(ema=0.9)
     state = adversarial(given, changed=1)
     train(state, given, range(2))
@@ -260,7 +260,7 @@ def test_a_finished_state_holds_what_is_handed_back_alone() -> None:
     again.load(held)
     assert again.pixel is not None
     assert state.pixel is not None
-    assert equal(again.average.network, state.average.network)
+    assert equal(again.ema.network, state.ema.network)
     assert equal(again.pixel, state.pixel)
 
 

@@ -10,21 +10,20 @@ from torch.optim import AdamW
 
 from srpipe.models.srresnet import SwiftSRGAN
 from srpipe.settings.train import Loss
-from srpipe.training.crops.batches import Batch
+from srpipe.training.crops.cutting import Batch
 from srpipe.training.discriminators.swift import Discriminator
-from srpipe.training.precision import Precision
+from srpipe.training.losses import Objective
+from srpipe.training.precision import FP32, Precision
 from srpipe.training.state import Learner
 from srpipe.training.steps import Crops, adversarial_step, counted_pixels, on_device, pixel_step
 
-FP32 = Precision(generator=False, discriminator=False)
 FORMS = ("bce", "hinge", "relativistic")
 
 
-def loss(**changes: Any) -> Loss:
-    """Return settings of the loss: image and adversarial term alone, unless changed."""
+def objective(form: str = "bce", **changes: Any) -> Objective:
+    """Return an objective: image and adversarial term alone, unless changed."""
     terms = {"image": "mse", "adversarial": 0.1, "content": 0.0, "total_variation": 0.0}
-    forms = {"fine_image": "mse", "adversarial_form": "bce"}
-    return Loss.model_validate({**terms, **forms, **changes})
+    return Objective(Loss.model_validate({**terms, "fine_image": "mse", **changes}), form)
 
 
 def learner(network: nn.Module, rate: float) -> Learner:
@@ -98,13 +97,18 @@ class Pair:
     def step(
         self,
         given: Crops,
-        weights: Loss | None = None,
+        given_objective: Objective | None = None,
         precision: Precision = FP32,
         clip: float = 0.0,
     ) -> Mapping[str, Tensor]:
         """Take one adversarial step."""
         return adversarial_step(
-            self.generator, self.discriminator, given, weights or loss(), None, precision, clip
+            self.generator,
+            self.discriminator,
+            given,
+            given_objective or objective(),
+            precision,
+            clip,
         )
 
 
@@ -114,7 +118,7 @@ def test_each_half_step_changes_its_own_network_alone(form: str) -> None:
     discriminator's weights and gradients as they were.
     """
     pair = Pair()
-    pair.step(crops(), loss(adversarial_form=form))  # gradients of an earlier step are there
+    pair.step(crops(), objective(form=form))  # gradients of an earlier step are there
     before = weights_of(pair.generator), weights_of(pair.discriminator)
     generator_gradients = gradients_of(pair.generator)
     between: list[Any] = []
@@ -130,7 +134,7 @@ def test_each_half_step_changes_its_own_network_alone(form: str) -> None:
         )
 
     pair.discriminator.optimizers[0].register_step_post_hook(look)
-    pair.step(crops(), loss(adversarial_form=form))
+    pair.step(crops(), objective(form=form))
     ((generator_weights, gradients, discriminator_weights, discriminator_gradients),) = between
     assert same(generator_weights, before[0])
     assert same(gradients, generator_gradients)
@@ -171,9 +175,9 @@ def test_the_generator_learns_to_fool_the_discriminator(form: str) -> None:
     pair = Pair(generator_rate=3e-3, discriminator_rate=3e-3)
     given = crops()
     for _ in range(5):
-        pair.step(given, loss(adversarial_form=form))
+        pair.step(given, objective(form=form))
     pair.discriminator.set_rate(0.0)
-    fooling = loss(adversarial=100.0, adversarial_form=form)
+    fooling = objective(adversarial=100.0, form=form)
     found = [pair.step(given, fooling) for _ in range(25)]
     start, end = (float(found[index]["adversarial"]) for index in (0, -1))
     assert end < start - abs(start) / 2
@@ -185,8 +189,8 @@ def test_pixel_steps_fit_one_batch(image: str) -> None:
     """On a batch seen again and again the loss falls to less than half."""
     model = generator(5e-3)
     given = crops()
-    weights = loss(image=image, adversarial=1.0, content=1.0)
-    found = [pixel_step(model, given, weights, FP32, 0.0) for _ in range(40)]
+    wanted_objective = objective(image=image, adversarial=1.0, content=1.0)
+    found = [pixel_step(model, given, wanted_objective, FP32, 0.0) for _ in range(40)]
     assert found[-1]["total"] < found[0]["total"] / 2
     assert set(found[0]) == {"total", "image", "gradient_norm"}
 
@@ -198,14 +202,14 @@ def test_a_pixel_step_reports_the_loss_before_it() -> None:
     with torch.no_grad():
         wanted = (model.network(given.lr) - given.hr).square().mean()
     before = weights_of(model)
-    found = pixel_step(model, given, loss(), FP32, 0.0)
+    found = pixel_step(model, given, objective(), FP32, 0.0)
     assert torch.allclose(found["total"], wanted)
     assert not same(weights_of(model), before)
 
 
 def test_what_a_step_finds_is_named_and_detached() -> None:
     """Scalars without a graph behind them: summing them over an epoch holds no memory."""
-    found = Pair().step(crops(), loss(total_variation=0.1))
+    found = Pair().step(crops(), objective(total_variation=0.1))
     assert set(found) == {
         "total",
         "image",
@@ -236,7 +240,7 @@ def test_the_reported_norm_is_the_gradients() -> None:
     assert applied[1].norms == [pytest.approx(float(found["discriminator_norm"]), rel=1e-5)]
     model = generator()
     of_pixels = Applied(model)
-    found = pixel_step(model, crops(), loss(), FP32, 0.0)
+    found = pixel_step(model, crops(), objective(), FP32, 0.0)
     assert of_pixels.norms == [pytest.approx(float(found["gradient_norm"]), rel=1e-5)]
 
 
@@ -255,9 +259,9 @@ def test_clipping_bounds_the_norm_that_is_applied(fraction: float) -> None:
     assert torch.equal(found["discriminator_norm"], told["discriminator_norm"])
 
     whole, cut = generator(), generator()
-    told = pixel_step(whole, crops(), loss(), FP32, 0.0)
+    told = pixel_step(whole, crops(), objective(), FP32, 0.0)
     clip = fraction * float(told["gradient_norm"])
-    found = pixel_step(cut, crops(), loss(), FP32, clip)
+    found = pixel_step(cut, crops(), objective(), FP32, clip)
     assert torch.equal(found["gradient_norm"], told["gradient_norm"])
     assert norm_of(gradients_of(cut)) == pytest.approx(clip, rel=1e-3)
     for ours, theirs in zip(gradients_of(cut), gradients_of(whole), strict=True):
@@ -278,9 +282,9 @@ def test_a_norm_below_the_bound_is_left_alone() -> None:
 def test_bf16_steps_keep_weights_and_losses_in_fp32(form: str) -> None:
     """Autocast is for the forward pass; what is summed and stored has full precision."""
     pair, plain = Pair(), Pair()
-    weights = loss(adversarial_form=form)
-    found = pair.step(crops(), weights, Precision(generator=True, discriminator=True))
-    wanted = plain.step(crops(), weights)
+    wanted_objective = objective(form=form)
+    found = pair.step(crops(), wanted_objective, Precision(generator=True, discriminator=True))
+    wanted = plain.step(crops(), wanted_objective)
     for name, value in found.items():
         assert value.dtype == torch.float32, name
         assert torch.isfinite(value), name
@@ -369,7 +373,9 @@ def test_hr_that_does_not_count_teaches_nothing(image: str) -> None:
     found, learned = [], []
     for hr in (given.hr, outside, inside):
         model = generator()
-        found.append(pixel_step(model, Crops(given.lr, hr, counted), loss(image=image), FP32, 0.0))
+        found.append(
+            pixel_step(model, Crops(given.lr, hr, counted), objective(image=image), FP32, 0.0)
+        )
         learned.append(weights_of(model))
     assert torch.equal(found[0]["total"], found[1]["total"])
     assert same(learned[0], learned[1])
@@ -392,9 +398,9 @@ def test_no_gradient_comes_from_what_does_not_count(stage: str) -> None:
     pair.discriminator.network.register_forward_pre_hook(lambda _, given: judged.append(given[0]))
     everything = Crops(lr, hr, counted)
     if stage == "pixel":
-        pixel_step(pair.generator, everything, loss(total_variation=0.1), FP32, 0.0)
+        pixel_step(pair.generator, everything, objective(total_variation=0.1), FP32, 0.0)
     else:
-        pair.step(everything, loss(total_variation=0.1, adversarial_form=stage))
+        pair.step(everything, objective(total_variation=0.1, form=stage))
     (gradient,) = gradients
     assert not gradient[~counted].any()
     seen = gradient[0, 0].abs() > 0

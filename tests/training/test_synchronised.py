@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from srpipe.models.srresnet import SwiftSRGAN
-from srpipe.training.ema import Average
+from srpipe.training.ema import Ema
 from srpipe.training.processes import Group
 from srpipe.training.synchronised import SynchronisedBatchNorm2d, synchronise
 from tests.training.pair import in_two
@@ -206,7 +206,7 @@ def test_on_gpus_it_is_torchs_own() -> None:
 def test_in_eval_mode_it_needs_no_other_process() -> None:
     """As the average that is validated and handed back, which is a copy of a converted network."""
     network = synchronise(nn.Sequential(norm(nn.BatchNorm2d)), "cpu")
-    average = Average(network, 0.9).network
+    average = Ema(network, 0.9).network
     assert isinstance(average[0], SynchronisedBatchNorm2d)
     x = batch(0)[0]
     assert torch.equal(average(x), norm(nn.BatchNorm2d).eval()(x))

@@ -33,7 +33,7 @@ from srpipe.data.sources.manifest import (
 from srpipe.formats.listing import image_names, list_files
 from srpipe.formats.raster import SUFFIXES, SixteenBit, read_grey, read_size
 from srpipe.imaging.resample import MIN_LR_SIDE
-from srpipe.settings.data import Folder
+from srpipe.settings.datasets import Folder
 
 TRAIN_VAL_LIST = "train_val_list.txt"
 TEST_LIST = "test_list.txt"

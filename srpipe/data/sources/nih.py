@@ -26,7 +26,7 @@ from srpipe.core import console, paths
 from srpipe.core.errors import CredentialsError, DataError, DownloadError
 from srpipe.core.files import replacing_folder
 from srpipe.data.sources.manifest import Entry, parse_lists, some, write_source
-from srpipe.settings.data import Nih
+from srpipe.settings.datasets import Nih
 
 DATASET = "nih-chest-xrays/data"
 ARCHIVE = "nih-chest-xrays-data.zip"

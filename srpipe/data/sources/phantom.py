@@ -19,7 +19,7 @@ from srpipe.imaging import lettering
 from srpipe.phantom.cohort import Exposure, plan_cohort
 from srpipe.phantom.render import render
 from srpipe.phantom.table import table
-from srpipe.settings.data import Phantom
+from srpipe.settings.datasets import Phantom
 
 IMAGES = "images"
 TABLE = "Data_Entry_2017.csv"

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from srpipe.imaging.resample import BICUBIC, GreyImage
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import BICUBIC
 from srpipe.settings.train import Crops
 from srpipe.training.crops.jitter import jitter
 from srpipe.training.crops.markers import with_marker

@@ -8,7 +8,8 @@ of all sizes and aspects, and their grey levels by as many tables: these ranges 
 import numpy as np
 from PIL import Image
 
-from srpipe.imaging.resample import BICUBIC, GreyImage
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import BICUBIC
 
 # A crop's side in the image over its side as it is shown: below 1 magnifies. Drawn evenly, for
 # height and width apart.

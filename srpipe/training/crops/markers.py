@@ -11,13 +11,11 @@ drawn large here, too, and squeezed. Fonts are those of `phantom.lettering`.
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from srpipe.imaging.arrays import FloatArray, GreyImage
 from srpipe.imaging.lettering import FACES, letter_tile, place
-from srpipe.imaging.resample import GreyImage, to_grey
-
-FloatArray = npt.NDArray[np.float32]
+from srpipe.imaging.resample import to_grey
 
 WORDS = (
     "PORTABLE", "PORTABLE", "UPRIGHT", "ERECT", "SEMI-ERECT", "SEMI-UPRIGHT", "SUPINE", "AP", "PA",

@@ -26,11 +26,11 @@ import sys
 from pathlib import Path
 from kagglesdk import kaggle_env
 kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.LOCAL] = sys.argv[1]
-from srpipe import settings
-from srpipe.errors import SrpipeError
-from srpipe.sources import nih
+from srpipe.core.errors import SrpipeError
+from srpipe.data.sources import nih
+from srpipe.settings.datasets import Nih
 try:
-    nih.fetch(settings.Nih(archive=None), Path("data/raw/nih"))
+    nih.fetch(Nih(archive=None), Path("data/raw/nih"))
 except SrpipeError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """

@@ -8,18 +8,18 @@ import pytest
 
 from srpipe.core.errors import CredentialsError
 from srpipe.formats.raster import encode_png
-from srpipe.settings import params as settings
+from srpipe.settings.datasets import Folder, Nih, Phantom
 from stages import download
 
-PHANTOM = settings.Phantom(patients=3, max_images_per_patient=1, seed=1)
-FOLDER = settings.Folder(
+PHANTOM = Phantom(patients=3, max_images_per_patient=1, seed=1)
+FOLDER = Folder(
     path="own",
     patient_pattern="^(?P<patient>[^_.]+)",
     patient_table=None,
     image_column="Image Index",
     patient_column="Patient ID",
 )
-NIH = settings.Nih(archive=None)
+NIH = Nih(archive=None)
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, name: str, scale: int = 4) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kaggle_stub import FILE, KaggleStub, run_client
 
 from srpipe.core.errors import DownloadError
 from srpipe.data.sources import nih
 from srpipe.data.sources.manifest import open_source
 from srpipe.formats.raster import encode_png, read_grey
-from srpipe.settings import params as settings
+from srpipe.settings.datasets import Nih
+from tests.data.sources.kaggle_stub import FILE, KaggleStub, run_client
 
 MIB = 2**20
 HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,\n"
@@ -61,7 +61,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 def fetch(tmp_path: Path, data: bytes) -> Path:
     """List a zip that the user has, and return the manifest's folder."""
     (tmp_path / "own.zip").write_bytes(data)
-    nih.fetch(settings.Nih(archive=str(tmp_path / "own.zip")), tmp_path / "raw")
+    nih.fetch(Nih(archive=str(tmp_path / "own.zip")), tmp_path / "raw")
     return tmp_path / "raw"
 
 
@@ -131,7 +131,7 @@ def test_a_cut_zip_is_refused_and_kept(tmp_path: Path, kept: int) -> None:
 def test_a_zip_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A wrong path says which setting holds it."""
     with pytest.raises(DownloadError, match=r"no .*absent\.zip: .* datasets\.nih\.archive"):
-        nih.fetch(settings.Nih(archive=str(tmp_path / "absent.zip")), tmp_path / "raw")
+        nih.fetch(Nih(archive=str(tmp_path / "absent.zip")), tmp_path / "raw")
 
 
 def test_a_download_that_is_there_is_used(
@@ -142,7 +142,7 @@ def test_a_download_that_is_there_is_used(
     monkeypatch.setattr(nih, "_signed_in", None)
     (tmp_path / "srpipe").mkdir()
     (tmp_path / "srpipe/nih-chest-xrays-data.zip").write_bytes(zipped(parts()))
-    nih.fetch(settings.Nih(archive=None), tmp_path / "raw")
+    nih.fetch(Nih(archive=None), tmp_path / "raw")
     assert len(open_source(tmp_path / "raw").entries) == 4
     assert "already there" in capsys.readouterr().out
 

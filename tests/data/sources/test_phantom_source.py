@@ -10,9 +10,9 @@ from srpipe.data.sources import phantom
 from srpipe.data.sources.manifest import open_source
 from srpipe.formats.raster import read_grey
 from srpipe.phantom.cohort import Exposure, plan_cohort
-from srpipe.settings import params as settings
+from srpipe.settings.datasets import Phantom
 
-SETTINGS = settings.Phantom(patients=3, max_images_per_patient=2, seed=5)
+SETTINGS = Phantom(patients=3, max_images_per_patient=2, seed=5)
 
 
 def drawn(exposure: Exposure) -> np.ndarray:

@@ -4,8 +4,8 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,50 @@ import pytest
 import torch
 from torch import Tensor
 
-from srpipe.core.errors import DataError, SettingsError
+from srpipe.core.errors import DataError
 from srpipe.data.packed import Packed, Pair, open_packed, write_packed
 from srpipe.imaging.resample import downsample
+from srpipe.settings.train import Crops
 from srpipe.training.crops import batches as crops
-from srpipe.training.crops.batches import (
-    Batch,
-    CropPlan,
-    batches_per_epoch,
-    check_sizes,
-    draws_per_crop,
-    epoch_batches,
-    read_crops,
-)
+from srpipe.training.crops.batches import epoch_batches
+from srpipe.training.crops.cutting import Batch, Draw, read_crops
 from srpipe.training.crops.difficulty import Difficulty
+from srpipe.training.crops.source import CropSource
+from tests.training.small import settings
 
 Grey = npt.NDArray[np.uint8]
 ROWS = [0, 2, 4, 5]
-PLAN = CropPlan(crop=32, batch_size=4, crops_per_image=8, seed=3)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of a source of crops but the images."""
+
+    crops: Crops
+    batch_size: int = 4
+    seed: int = 3
+
+    def but(self, **changes: Any) -> "Plan":
+        """Return the plan with other values, of its own or of the settings of crops."""
+        own = {name: changes.pop(name) for name in ("batch_size", "seed") if name in changes}
+        # Checked as settings are.
+        other = Crops.model_validate({**self.crops.model_dump(), **changes})
+        return replace(self, crops=other, **own)
+
+    def of(self, packed: Packed, rows: Sequence[int] = ROWS) -> CropSource:
+        """Return the source of crops of these images."""
+        return CropSource(packed, rows, self.crops, self.batch_size, self.seed, Difficulty(packed))
+
+
+PLAN = Plan(settings().crops).but(per_image=8)
 # Everything that can be asked of crops at once.
-FULL = replace(PLAN, candidates=4, shifts=True, turns=0.5, markers=0.5, jitter=0.5, margin=2)
+FULL = PLAN.but(candidates=4, shifts=True, turns=0.5, markers=0.5, jitter=0.5, margin=2)
 PLANS = pytest.mark.parametrize("plan", [PLAN, FULL], ids=["plain", "full"])
 
 
-def batches(packed: Packed, plan: CropPlan = PLAN, epoch: int = 1, **options: Any) -> list[Batch]:
+def batches(packed: Packed, plan: Plan = PLAN, epoch: int = 1, **options: Any) -> list[Batch]:
     """Return the batches of an epoch."""
-    return list(epoch_batches(packed, ROWS, plan, epoch, **options))
+    return list(epoch_batches(plan.of(packed), epoch, **options))
 
 
 def same(a: list[Batch], b: list[Batch]) -> bool:
@@ -52,9 +70,9 @@ def same(a: list[Batch], b: list[Batch]) -> bool:
     )
 
 
-def cut(packed: Packed, row: int, draw: list[float], plan: CropPlan = PLAN) -> Batch:
+def cut(packed: Packed, row: int, draw: list[float], plan: Plan = PLAN) -> Batch:
     """Return the one crop of a row that a draw says."""
-    return read_crops(packed, np.array([row]), np.array([draw]), plan, Difficulty(packed))
+    return read_crops(plan.of(packed), [row], [Draw.of(draw, plan.crops)])
 
 
 def pack(folder: Path, hr: Grey) -> Packed:
@@ -88,7 +106,7 @@ def found(lr: Grey, packed: Packed, row: int) -> list[tuple[int, int, int]]:
 def test_batches_are_bytes(packed: Packed) -> None:
     """The shapes and the type are as promised: a quarter of what float32 sends to a GPU."""
     found = batches(packed)
-    assert len(found) == len(ROWS) * PLAN.crops_per_image // PLAN.batch_size
+    assert len(found) == len(ROWS) * PLAN.crops.per_image // PLAN.batch_size
     for batch in found:
         assert (batch.lr.shape, batch.hr.shape) == ((4, 1, 8, 8), (4, 1, 32, 32))
         assert batch.hidden.shape == (4, 4)
@@ -115,7 +133,7 @@ def test_lr_and_hr_crops_show_the_same_place(packed: Packed) -> None:
             )
             images[row] += 1
             turns[symmetry] += 1
-    assert images == dict.fromkeys(ROWS, PLAN.crops_per_image)
+    assert images == dict.fromkeys(ROWS, PLAN.crops.per_image)
     assert set(turns) == set(range(8))
 
 
@@ -144,7 +162,7 @@ def test_draws_say_place_and_symmetry(packed: Packed, symmetry: int, flip: bool)
 
 
 @PLANS
-def test_lr_crops_resemble_downsampled_hr_crops(packed: Packed, plan: CropPlan) -> None:
+def test_lr_crops_resemble_downsampled_hr_crops(packed: Packed, plan: Plan) -> None:
     """Away from the crop's border, downsampling the HR crop gives the LR crop, in the order of
     Pillow's two passes that the crop's turn makes of it.
     """
@@ -158,19 +176,18 @@ def test_lr_crops_resemble_downsampled_hr_crops(packed: Packed, plan: CropPlan) 
 
 
 @PLANS
-def test_seed_and_epoch_give_the_batches(packed: Packed, plan: CropPlan) -> None:
+def test_seed_and_epoch_give_the_batches(packed: Packed, plan: Plan) -> None:
     """The same seed and epoch repeat, whatever was drawn in between."""
     first = batches(packed, plan)
     batches(packed, plan, epoch=2)
     np.random.default_rng().random(5)
     assert same(batches(packed, plan), first)
-    assert same(batches(packed, plan, difficulty=Difficulty(packed)), first)
 
 
 @PLANS
 @pytest.mark.parametrize("first_step", [1, 5, 7, 8])
 def test_a_resumed_epoch_goes_on_with_the_same_crops(
-    packed: Packed, plan: CropPlan, first_step: int
+    packed: Packed, plan: Plan, first_step: int
 ) -> None:
     """From any step on, the batches are those of the whole epoch; after the last there is none."""
     found = batches(packed, plan, first_step=first_step)
@@ -179,13 +196,11 @@ def test_a_resumed_epoch_goes_on_with_the_same_crops(
 
 @PLANS
 @pytest.mark.parametrize("parts", [2, 4])
-def test_parts_of_processes_make_up_the_whole_batch(
-    packed: Packed, plan: CropPlan, parts: int
-) -> None:
+def test_parts_of_processes_make_up_the_whole_batch(packed: Packed, plan: Plan, parts: int) -> None:
     """Part r of P holds the crops r, r + P, ... of each batch, resumed or not."""
     whole = batches(packed, plan)[3:]
     for part in range(parts):
-        found = batches(packed, plan, first_step=3, part=part, parts=parts)
+        found = batches(packed, plan, first_step=3, part=(part, parts))
         wanted = [Batch(*(each[part::parts] for each in batch)) for batch in whole]
         assert same(found, wanted)
         assert len(found[0].lr) == plan.batch_size // parts
@@ -194,16 +209,16 @@ def test_parts_of_processes_make_up_the_whole_batch(
 @PLANS
 @pytest.mark.parametrize("threads", [2, 5])
 def test_threads_do_not_change_the_order(
-    packed: Packed, monkeypatch: pytest.MonkeyPatch, plan: CropPlan, threads: int
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, plan: Plan, threads: int
 ) -> None:
     """Also where early batches take longest, and with more threads than batches to make."""
     wanted = batches(packed, plan)
     made: list[int] = []
 
-    def slow_first(*arguments: Any) -> Batch:
+    def slow_first(*arguments: Any, **options: Any) -> Batch:
         made.append(len(made))
         time.sleep(0.02 if made[-1] % 2 == 0 else 0)
-        return read_crops(*arguments)
+        return read_crops(*arguments, **options)
 
     monkeypatch.setattr(crops, "read_crops", slow_first)
     assert same(batches(packed, plan, threads=threads), wanted)
@@ -223,10 +238,10 @@ def test_an_epoch_that_is_broken_off_stops_its_threads(
     """
     made: list[int] = []
 
-    def slow_but_the_first(*arguments: Any) -> Batch:
+    def slow_but_the_first(*arguments: Any, **options: Any) -> Batch:
         made.append(1)
         time.sleep(0.2 if len(made) > 1 else 0)
-        return read_crops(*arguments)
+        return read_crops(*arguments, **options)
 
     def break_off(epoch: Iterator[Batch]) -> None:
         next(epoch)
@@ -235,7 +250,7 @@ def test_an_epoch_that_is_broken_off_stops_its_threads(
 
     monkeypatch.setattr(crops, "read_crops", slow_but_the_first)
     monkeypatch.setattr(crops, "AHEAD", 4)
-    epoch = epoch_batches(packed, ROWS, PLAN, 1)
+    epoch = epoch_batches(PLAN.of(packed, ROWS), 1)
     with pytest.raises(KeyboardInterrupt), contextlib.closing(epoch):
         break_off(epoch)
     assert crop_threads() == []
@@ -249,14 +264,14 @@ def test_batches_are_made_ahead_but_not_all_at_once(
     """A few for each thread: memory does not fill with an epoch while a step takes its time."""
     made: list[int] = []
 
-    def counted(*arguments: Any) -> Batch:
+    def counted(*arguments: Any, **options: Any) -> Batch:
         made.append(1)
-        return read_crops(*arguments)
+        return read_crops(*arguments, **options)
 
     monkeypatch.setattr(crops, "read_crops", counted)
-    plan = CropPlan(crop=32, batch_size=4, crops_per_image=50, seed=3)
+    plan = PLAN.but(batch_size=4, per_image=50, seed=3)
     ahead = threads * crops.AHEAD
-    with contextlib.closing(epoch_batches(packed, ROWS, plan, 1, threads=threads)) as epoch:
+    with contextlib.closing(epoch_batches(plan.of(packed, ROWS), 1, threads=threads)) as epoch:
         for taken in range(1, 4):
             next(epoch)
             deadline = time.monotonic() + 10
@@ -271,15 +286,15 @@ def test_a_fault_in_a_thread_is_raised_in_the_epoch(
 ) -> None:
     """In its place: the batches before it come, and the threads end."""
 
-    def faulty(packed: Packed, rows: npt.NDArray[np.integer], *arguments: Any) -> Batch:
-        if np.array_equal(rows, unlucky):
+    def faulty(source: CropSource, rows: list[int], *arguments: Any, **options: Any) -> Batch:
+        if rows == unlucky:
             raise DataError("the disk is gone")
-        return read_crops(packed, rows, *arguments)
+        return read_crops(source, rows, *arguments, **options)
 
     order = np.random.default_rng([PLAN.seed, 1]).permutation(np.repeat(ROWS, 8))
-    unlucky = order[8:12]
+    unlucky = order[8:12].tolist()
     monkeypatch.setattr(crops, "read_crops", faulty)
-    epoch = epoch_batches(packed, ROWS, PLAN, 1, threads=3)
+    epoch = epoch_batches(PLAN.of(packed, ROWS), 1, threads=3)
     assert len([next(epoch), next(epoch)]) == 2
     with pytest.raises(DataError, match="the disk is gone"):
         next(epoch)
@@ -289,14 +304,14 @@ def test_a_fault_in_a_thread_is_raised_in_the_epoch(
 @pytest.mark.parametrize(("seed", "epoch"), [(3, 2), (4, 1)])
 def test_another_seed_or_epoch_draws_anew(packed: Packed, seed: int, epoch: int) -> None:
     """No crop of the first batch comes again in the other's first batch."""
-    plan = CropPlan(crop=32, batch_size=4, crops_per_image=8, seed=seed)
+    plan = PLAN.but(batch_size=4, per_image=8, seed=seed)
     ours, theirs = batches(packed)[0][1], batches(packed, plan, epoch)[0][1]
     assert not any(torch.equal(a, b) for a in ours for b in theirs)
 
 
 def test_only_the_rows_given_are_drawn(packed: Packed) -> None:
     """A crop never comes from an image of another subset."""
-    for batch in epoch_batches(packed, [1], PLAN, 1):
+    for batch in epoch_batches(PLAN.of(packed, [1]), 1):
         for lr in map(pixels, batch.lr):
             assert found(lr, packed, 1)
 
@@ -305,40 +320,10 @@ def test_every_place_can_be_drawn(tmp_path: Path) -> None:
     """An image one LR pixel larger than the crop gives all four places, the last ones too."""
     hr = np.random.default_rng(0).integers(0, 256, (36, 36), dtype=np.uint8)
     packed = pack(tmp_path, hr)
-    plan = CropPlan(crop=32, batch_size=40, crops_per_image=40, seed=0)
-    (batch,) = epoch_batches(packed, [0], plan, 1)
+    plan = PLAN.but(batch_size=40, per_image=40, seed=0)
+    (batch,) = epoch_batches(plan.of(packed, [0]), 1)
     places = {found(pixels(each), packed, 0)[0][1:] for each in batch.lr}
     assert places == {(0, 0), (0, 1), (1, 0), (1, 1)}
-
-
-@pytest.mark.parametrize(
-    ("images", "crops", "batch", "expected"), [(10, 1, 4, 2), (3, 4, 4, 3), (1, 2, 2, 1)]
-)
-def test_an_epoch_has_whole_batches(images: int, crops: int, batch: int, expected: int) -> None:
-    """What does not fill a batch is left out."""
-    plan = CropPlan(crop=32, batch_size=batch, crops_per_image=crops, seed=0)
-    assert batches_per_epoch(images, plan) == expected
-
-
-def test_less_than_a_batch_is_refused() -> None:
-    """The message says which settings to change."""
-    plan = CropPlan(crop=32, batch_size=16, crops_per_image=5, seed=0)
-    with pytest.raises(DataError, match=r"3 training images with 5 crops each.*batch of 16"):
-        batches_per_epoch(3, plan)
-
-
-def test_images_smaller_than_the_crop_are_refused(packed: Packed) -> None:
-    """They are counted, the first is named with its size; images of just the size pass."""
-    check_sizes(packed, ROWS, replace(PLAN, crop=64))
-    with pytest.raises(DataError, match=r"2 training image\(s\).*80 px.*0\.png \(64x96\)"):
-        check_sizes(packed, ROWS, replace(PLAN, crop=80))
-
-
-def test_a_margin_that_leaves_nothing_is_refused(packed: Packed) -> None:
-    """The message gives the bound; just below it something counts."""
-    check_sizes(packed, ROWS, replace(PLAN, margin=3))
-    with pytest.raises(SettingsError, match=r"crop_margin is 4 .* of 32 HR pixels at 4x.* below 4"):
-        check_sizes(packed, ROWS, replace(PLAN, margin=4))
 
 
 # ------------------------------------------------------------------ borders
@@ -362,8 +347,8 @@ def test_what_is_hidden_lies_at_edges_that_are_not_the_images(tmp_path: Path, sh
     """
     hr = np.random.default_rng(0).integers(0, 256, (72, 64), dtype=np.uint8)
     packed = pack(tmp_path, hr)
-    plan = replace(PLAN, batch_size=100, crops_per_image=100, shifts=shifts, margin=2)
-    (batch,) = epoch_batches(packed, [0], plan, 1)
+    plan = PLAN.but(batch_size=100, per_image=100, shifts=shifts, margin=2)
+    (batch,) = epoch_batches(plan.of(packed, [0]), 1)
     windows = np.lib.stride_tricks.sliding_window_view(hr, (32, 32))
     kinds: Counter[tuple[bool, ...]] = Counter()
     turns: set[int] = set()
@@ -393,8 +378,8 @@ def test_what_is_hidden_lies_at_edges_that_are_not_the_images(tmp_path: Path, sh
 def test_a_crop_that_is_the_whole_image_hides_nothing(tmp_path: Path) -> None:
     """All its edges are the image's."""
     hr = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
-    plan = replace(PLAN, margin=2)
-    for batch in epoch_batches(pack(tmp_path, hr), [0], plan, 1):
+    plan = PLAN.but(margin=2)
+    for batch in epoch_batches(plan.of(pack(tmp_path, hr), [0]), 1):
         assert not batch.hidden.any()
 
 
@@ -405,9 +390,9 @@ def test_shifted_crops_are_those_of_a_shifted_image(packed: Packed) -> None:
     """LR is what the image's LR holds there if its grid begins with the crop, and all 16 ways for
     a grid of 4x to lie are met.
     """
-    plan = replace(PLAN, batch_size=200, crops_per_image=200, shifts=True, turns=0.0)
+    plan = PLAN.but(batch_size=200, per_image=200, shifts=True, turns=0.0)
     hr = packed.hr(4)
-    (batch,) = epoch_batches(packed, [4], plan, 1)
+    (batch,) = epoch_batches(plan.of(packed, [4]), 1)
     windows = np.lib.stride_tricks.sliding_window_view(hr, (32, 32))
     ways: set[tuple[int, int]] = set()
     inner = 0
@@ -448,7 +433,7 @@ def test_without_a_shift_shifted_crops_are_the_packed_ones(packed: Packed) -> No
     for y, x in ((0, 0), (20, 12), (64, 32)):
         # Row 1 is 96x64: so many positions, beyond the borders too.
         draw = [*upright, (y + 16.5) / (65 + 32), (x + 16.5) / (33 + 32)]
-        lr, hr, _ = cut(packed, 1, draw, replace(PLAN, shifts=True))
+        lr, hr, _ = cut(packed, 1, draw, PLAN.but(shifts=True))
         assert np.array_equal(pixels(hr[0]), packed.hr(1)[y : y + 32, x : x + 32])
         assert np.array_equal(pixels(lr[0]), packed.lr(1)[y // 4 : y // 4 + 8, x // 4 : x // 4 + 8])
 
@@ -456,8 +441,8 @@ def test_without_a_shift_shifted_crops_are_the_packed_ones(packed: Packed) -> No
 def test_no_turns_leave_crops_upright(packed: Packed) -> None:
     """At 0 all are; at a half, a half of them, and of the others each symmetry has its share."""
     for turns, upright in ((0.0, 1.0), (0.5, 0.5 + 0.5 / 8)):
-        plan = replace(PLAN, batch_size=400, crops_per_image=100, turns=turns)
-        (batch,) = epoch_batches(packed, ROWS, plan, 1)
+        plan = PLAN.but(batch_size=400, per_image=100, turns=turns)
+        (batch,) = epoch_batches(plan.of(packed, ROWS), 1)
         seen = Counter(
             found(lr, packed, row)[0][0]
             for lr in map(pixels, batch.lr)
@@ -478,18 +463,12 @@ def test_hard_places_are_drawn_more_often(tmp_path: Path) -> None:
     packed = pack(tmp_path, hr)
     shares = []
     for candidates in (1, 8):
-        plan = replace(PLAN, batch_size=200, crops_per_image=200, candidates=candidates)
-        (batch,) = epoch_batches(packed, [0], plan, 1)
+        plan = PLAN.but(batch_size=200, per_image=200, candidates=candidates)
+        (batch,) = epoch_batches(plan.of(packed, [0]), 1)
         shares.append(np.mean([np.ptp(crop) > 0 for crop in map(pixels, batch.hr)]))
     even, hard = shares
     assert even == pytest.approx(0.35, abs=0.1)
     assert even + 0.3 < hard
-
-
-def test_a_crop_takes_so_many_draws() -> None:
-    """Two for the symmetry, one to choose, two for markers, two a candidate, two for jitter."""
-    assert [draws_per_crop(replace(PLAN, candidates=count)) for count in (1, 8)] == [7, 21]
-    assert draws_per_crop(replace(PLAN, candidates=8, jitter=0.1)) == 23
 
 
 # ------------------------------------------------------------------ markers
@@ -499,7 +478,7 @@ def test_markers_are_drawn_into_hr_and_lr_alike(packed: Packed) -> None:
     """Most crops with markers are nowhere in the image, and LR is that of the HR crop drawn on:
     at the crop's border too, where the marker goes on beyond it, LR is at most a little off.
     """
-    marked = replace(PLAN, turns=0.0, markers=1.0)
+    marked = PLAN.but(turns=0.0, markers=1.0)
     changed = 0
     for drawn, plain in zip(batches(packed, marked), batches(packed), strict=True):
         assert not torch.equal(drawn.hr, plain.hr)
@@ -507,14 +486,14 @@ def test_markers_are_drawn_into_hr_and_lr_alike(packed: Packed) -> None:
             inside = np.abs(downsample(hr, 4).astype(int) - lr)[2:-2, 2:-2]
             assert inside.max() <= 1
             changed += not any(found(lr, packed, row) for row in ROWS)
-    assert changed > 0.6 * len(ROWS) * PLAN.crops_per_image
+    assert changed > 0.6 * len(ROWS) * PLAN.crops.per_image
 
 
 def test_markers_move_no_crop(packed: Packed) -> None:
     """The same places in the same symmetries are drawn; so large a share of them is drawn on."""
-    plan = replace(PLAN, batch_size=100, crops_per_image=25, margin=2)
+    plan = PLAN.but(batch_size=100, per_image=25, margin=2)
     (plain,), (some,), (every,) = (
-        batches(packed, replace(plan, markers=share)) for share in (0.0, 0.5, 1.0)
+        batches(packed, plan.but(markers=share)) for share in (0.0, 0.5, 1.0)
     )
     assert torch.equal(plain.hidden, every.hidden)
     differs = [(a.hr != plain.hr).flatten(1).any(1) for a in (some, every)]
@@ -529,7 +508,7 @@ def test_markers_move_no_crop(packed: Packed) -> None:
 def test_markers_leave_the_packed_images_alone(packed: Packed) -> None:
     """They are drawn into copies."""
     before = [packed.hr(row).copy() for row in ROWS]
-    batches(packed, replace(FULL, markers=1.0))
+    batches(packed, FULL.but(markers=1.0))
     assert all(np.array_equal(packed.hr(row), was) for row, was in zip(ROWS, before, strict=True))
 
 
@@ -539,10 +518,10 @@ def test_markers_leave_the_packed_images_alone(packed: Packed) -> None:
 @pytest.mark.parametrize("shifts", [False, True])
 def test_so_large_a_share_is_jittered(packed: Packed, shifts: bool) -> None:
     """At a half, a half of the crops lie nowhere in the image; the others are as they were."""
-    plan = replace(PLAN, batch_size=200, crops_per_image=200, turns=0.0, shifts=shifts)
+    plan = PLAN.but(batch_size=200, per_image=200, turns=0.0, shifts=shifts)
     windows = np.lib.stride_tricks.sliding_window_view(packed.hr(4), (32, 32))
     for share in (0.02, 0.5, 1.0):
-        (batch,) = epoch_batches(packed, [4], replace(plan, jitter=share), 1)
+        (batch,) = epoch_batches(plan.but(jitter=share).of(packed, [4]), 1)
         elsewhere = [not (windows == hr).all(axis=(2, 3)).any() for hr in map(pixels, batch.hr)]
         assert np.mean(elsewhere) == pytest.approx(share, abs=0.1)
 
@@ -552,7 +531,7 @@ def test_what_jitters_a_crop_chooses_nothing_else(tmp_path: Path) -> None:
     packed = pack(tmp_path, np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8))
     draw = [0.3, 0.75, 0.5, 0.5, 0.5, 0.4, 0.6]
     plain = cut(packed, 0, draw)
-    jittering = replace(PLAN, jitter=0.5)
+    jittering = PLAN.but(jitter=0.5)
     for how in (0.1, 0.9):
         assert same([cut(packed, 0, [*draw, how, 0.51], jittering)], [plain])
     seen = {

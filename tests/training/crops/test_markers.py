@@ -8,7 +8,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from srpipe.imaging.lettering import FACES, letter_tile
-from srpipe.training.crops import markers as overlays
+from srpipe.training.crops import markers
 from srpipe.training.crops.markers import SIGNS, WORDS, with_marker
 
 Grey = npt.NDArray[np.uint8]
@@ -109,16 +109,16 @@ def test_some_frames_are_a_little_askew(crop: Grey) -> None:
     assert max(levels) > 10
 
 
-Hand = Callable[[np.random.Generator], overlays.MarkerStyle]
+Drawn = Callable[[np.random.Generator], markers.MarkerStyle]
 
 
 @pytest.fixture
 def change_style(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return what makes all consoles write alike in something, all else as drawn."""
-    style: Hand = overlays._hand
+    style: Drawn = markers._style
 
     def change(**how: object) -> None:
-        monkeypatch.setattr(overlays, "_hand", lambda rng: hand(rng)._replace(**how))
+        monkeypatch.setattr(markers, "_style", lambda rng: style(rng)._replace(**how))
 
     return change
 
@@ -166,7 +166,7 @@ def test_rims_are_black_and_as_thick_as_they_say(change_style: Callable[..., Non
     texts = [seed for seed in range(150) if np.random.default_rng(seed).random() > 0.28]
     greys: dict[float, list[float]] = {}
     for rim in (0.0, 2.5):
-        change_style(style=overlays.RIM, white=1.0, rim=rim)
+        change_style(kind=markers.RIM, white=1.0, rim=rim)
         found = [around_white(drawn(even, seed)) for seed in texts]
         greys[rim] = [grey for grey in found if grey is not None]
         assert len(greys[rim]) > 50

@@ -1,0 +1,1 @@
+"""The released generators beside everything else: tables and pictures for README and docs."""

@@ -1,0 +1,7 @@
+"""Settings of the baseline stage."""
+
+from srpipe.settings.base import Positive, Section
+
+
+class Baseline(Section):
+    back_projections: Positive

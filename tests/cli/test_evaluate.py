@@ -1,0 +1,294 @@
+"""`srpipe evaluate` scores a folder as the pipeline does, and says in one message what is wrong."""
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from srpipe.cli.main import main
+from srpipe.evaluation.scorer import baselines, scores
+from srpipe.formats.raster import encode_png, read_file
+from srpipe.imaging.resample import downsample
+from srpipe.metrics.scores import Scores, reference, score
+from srpipe.models.checkpoint import load_generator
+from srpipe.models.inference import super_resolve
+from tests.cli.conftest import SIZES, Refused
+from tests.conftest import MakeImage
+from tests.enhance.generators import save_swift
+
+
+def evaluate(weights: Path, images: Path, *more: str) -> dict[str, Any]:
+    """Run `srpipe evaluate` and return its JSON."""
+    base = ["evaluate", "--weights", str(weights), "--images", str(images)]
+    main([*base, "--json", "scores.json", *more])
+    result: dict[str, Any] = json.loads(Path("scores.json").read_text(encoding="utf-8"))
+    return result
+
+
+# ------------------------------------------------------------------ evaluate
+
+
+def test_the_json_has_one_form(weights: Path, images: Path) -> None:
+    """Means, then a row an image by its path below the folder, each with the same 18 scores."""
+    result = evaluate(weights, images)
+    keys = [
+        f"{prefix}{name}" for prefix in ("", "bicubic_", "bicubic_bp_") for name in Scores.names()
+    ]
+    assert list(result) == ["consistent", "mean", "images"]
+    assert result["consistent"] is False
+    assert list(result["mean"]) == keys
+    assert [list(row) for row in result["images"]] == [["image", *keys]] * 3
+    assert [row["image"] for row in result["images"]] == sorted(SIZES)
+    for key in keys:
+        values = [row[key] for row in result["images"]]
+        assert all(math.isfinite(value) for value in values)
+        assert result["mean"][key] == pytest.approx(sum(values) / 3, abs=2e-6)
+
+
+def test_scores_are_the_scorers(weights: Path, images: Path) -> None:
+    """Each image is cut to a multiple of the scale, made small, enlarged and compared."""
+    model = load_generator(weights).model
+    for row in evaluate(weights, images)["images"]:
+        whole = read_file(images / row["image"], "minmax")
+        hr = whole[: whole.shape[0] // 4 * 4, : whole.shape[1] // 4 * 4]
+        against = reference(hr, downsample(hr, 4))
+        expected = {
+            **asdict(score(super_resolve(model, against.lr), against)),
+            **scores(hr, against.lr, baselines(4, 3, against.lr)),
+        }
+        assert {key: value for key, value in row.items() if key != "image"} == {
+            key: round(value, 6) for key, value in expected.items()
+        }
+
+
+def test_the_table_shows_the_means(
+    weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A row a method; below it, on how many images the generator is better."""
+    result = evaluate(weights, images)
+    mean, rows = result["mean"], result["images"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == [
+        "method",
+        "PSNR (dB)",
+        "PSNR masked (dB)",
+        "SSIM",
+        "SSIM masked",
+        "LR-PSNR (dB)",
+        "content dist.",
+    ]
+    labels = {
+        "bicubic + 3 back-projections": "bicubic_bp_",
+        "bicubic": "bicubic_",
+        "tiny.pt (swift_srgan 4x)": "",
+    }
+    for line, (label, prefix) in zip(lines[2:5], labels.items(), strict=True):
+        assert [cell.strip() for cell in line.strip("|").split("|")] == [
+            label,
+            f"{mean[prefix + 'psnr']:.2f}",
+            f"{mean[prefix + 'psnr_masked']:.2f}",
+            f"{mean[prefix + 'ssim']:.4f}",
+            f"{mean[prefix + 'ssim_masked']:.4f}",
+            f"{mean[prefix + 'lr_psnr']:.2f}",
+            f"{mean[prefix + 'content_distance']:.2f}",
+        ]
+    for line, name in zip(lines[5:], ("bicubic", "bicubic_bp"), strict=True):
+        whole = sum(row["psnr"] > row[f"{name}_psnr"] for row in rows)
+        masked = sum(row["psnr_masked"] > row[f"{name}_psnr_masked"] for row in rows)
+        assert line == f"PSNR better than {name} on {whole} of 3 images, masked on {masked}."
+
+
+def test_a_list_chooses_images(weights: Path, images: Path) -> None:
+    """Only the names on it are scored, in its order; empty lines do not count."""
+    Path("list.txt").write_text("sub/c.png\n\na.png\r\n")
+    rows = evaluate(weights, images, "--list", "list.txt")["images"]
+    assert [row["image"] for row in rows] == ["sub/c.png", "a.png"]
+
+
+def test_a_listed_name_may_hold_spaces(
+    weights: Path, tmp_path: Path, make_image: MakeImage
+) -> None:
+    """The list has a name a line, not a name a word."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thorax p.a..png").write_bytes(encode_png(make_image(0, 64, 64)))
+    Path("list.txt").write_text("thorax p.a..png\n")
+    rows = evaluate(weights, tmp_path / "own", "--list", "list.txt")["images"]
+    assert [row["image"] for row in rows] == ["thorax p.a..png"]
+
+
+def test_one_image_is_enough(weights: Path, images: Path) -> None:
+    """A file in place of a folder gives the same scores as in the folder."""
+    rows = evaluate(weights, images)["images"]
+    one = evaluate(weights, images / "a.png")
+    assert one["images"] == [row for row in rows if row["image"] == "a.png"]
+    assert one["mean"] == {key: one["images"][0][key] for key in one["mean"]}
+
+
+def test_back_projections_change_that_baseline_alone(weights: Path, images: Path) -> None:
+    """More steps are more faithful to the LR image."""
+    three = evaluate(weights, images)["mean"]
+    ten = evaluate(weights, images, "--back-projections", "10")["mean"]
+    assert ten["bicubic_bp_lr_psnr"] > three["bicubic_bp_lr_psnr"]
+    assert {key for key in ten if ten[key] != three[key]} <= {
+        f"bicubic_bp_{name}" for name in Scores.names()
+    }
+
+
+def test_sixteen_bit_is_read_as_asked(weights: Path, tmp_path: Path) -> None:
+    """A dim 16-bit image is stretched by default and stays dim with full_range."""
+    dim = np.random.default_rng(0).integers(0, 4000, (64, 64), dtype=np.uint16)
+    Image.fromarray(dim).save(tmp_path / "dim.png")
+    stretched = evaluate(weights, tmp_path / "dim.png")["mean"]
+    full = evaluate(weights, tmp_path / "dim.png", "--sixteen-bit", "full_range")["mean"]
+    assert full["bicubic_psnr"] > stretched["bicubic_psnr"] + 10
+
+
+def test_a_colour_generator_sees_grey(images: Path, tmp_path: Path) -> None:
+    """Three channels, as published, and the plain form: both are scored."""
+    colour = save_swift(tmp_path / "colour.pt", channels=3)
+    torch.save(load_generator(colour).model.state_dict(), tmp_path / "plain.pth.tar")
+    assert evaluate(colour, images)["mean"] == evaluate(tmp_path / "plain.pth.tar", images)["mean"]
+
+
+def test_the_scale_is_the_generators(images: Path, tmp_path: Path) -> None:
+    """A 2x generator is scored on LR images of half the size."""
+    two = evaluate(save_swift(tmp_path / "two.pt", scale=2), images)["mean"]
+    four = evaluate(save_swift(tmp_path / "four.pt"), images)["mean"]
+    assert two["bicubic_psnr"] > four["bicubic_psnr"] + 1
+
+
+def test_consistent_images_are_scored_when_asked(ours: Path, images: Path) -> None:
+    """The generator's alone: its images downsample to LR, and the baselines stay as they were."""
+    plain = evaluate(ours, images)
+    consistent = evaluate(ours, images, "--consistent")
+    assert consistent["mean"]["lr_psnr"] > plain["mean"]["lr_psnr"] + 5
+    assert consistent["mean"]["psnr"] > plain["mean"]["psnr"]
+    for key, value in plain["mean"].items():
+        assert (consistent["mean"][key] == value) == key.startswith("bicubic"), key
+    row = consistent["images"][0]
+    hr = read_file(images / row["image"], "minmax")
+    against = reference(hr, downsample(hr, 4))
+    made = super_resolve(load_generator(ours).model, against.lr, consistent=True)
+    assert row["psnr"] == round(score(made, against).psnr, 6)
+
+
+# ------------------------------------------------------------------ evaluate, done wrong
+
+
+def test_missing_weights(images: Path, refused: Refused) -> None:
+    message = refused("evaluate", "--weights", "gone.pt", "--images", images)
+    assert "gone.pt does not exist" in message
+
+
+def test_weights_that_are_no_checkpoint(images: Path, refused: Refused) -> None:
+    """An image, or nothing at all, is not taken for weights."""
+    Path("empty.pt").write_bytes(b"")
+    for path in (images / "a.png", Path("empty.pt"), images):
+        assert str(path) in refused("evaluate", "--weights", path, "--images", images)
+
+
+def test_a_missing_folder(weights: Path, refused: Refused) -> None:
+    message = refused("evaluate", "--weights", weights, "--images", "gone")
+    assert "--images: gone does not exist" in message
+
+
+def test_an_empty_folder(weights: Path, refused: Refused, tmp_path: Path) -> None:
+    """The message says which endings count."""
+    (tmp_path / "notes.txt").write_text("")
+    message = refused("evaluate", "--weights", weights, "--images", tmp_path)
+    assert "holds no image" in message
+    assert ".tiff" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"a.png\nz.png\n", "1 of the 2 names in list.txt"),
+        (b"", "0 of the 0 names"),
+        (b"\xff\xfe\x00", "cannot read list.txt"),
+        (None, "cannot read list.txt"),
+    ],
+)
+def test_a_bad_list(
+    weights: Path, images: Path, refused: Refused, content: bytes | None, told: str
+) -> None:
+    """Unknown names, no name, no text, no file."""
+    if content is not None:
+        Path("list.txt").write_bytes(content)
+    base = ("evaluate", "--weights", weights, "--images", images)
+    assert told in refused(*base, "--list", "list.txt")
+
+
+def test_text_named_png(weights: Path, refused: Refused) -> None:
+    """The message names the file and what is read."""
+    Path("page.png").write_text("<html>404</html>")
+    message = refused("evaluate", "--weights", weights, "--images", "page.png")
+    assert "page.png" in message
+    assert "PNG, JPEG and TIFF" in message
+
+
+def test_an_image_too_small(weights: Path, refused: Refused, make_image: MakeImage) -> None:
+    """The message gives the least that the generator's scale allows."""
+    Path("small.png").write_bytes(encode_png(make_image(0, 63, 64)))
+    message = refused("evaluate", "--weights", weights, "--images", "small.png")
+    assert "small.png is 64x63 pixels" in message
+    assert "64" in message
+
+
+def test_json_that_cannot_be_written(
+    weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the file; the scores, which took the time, are shown all the same."""
+    Path("file").write_text("")
+    base = ["evaluate", "--weights", str(weights), "--images", str(images)]
+    with pytest.raises(SystemExit) as caught:
+        main([*base, "--json", "file/scores.json"])
+    assert caught.value.code == 1
+    shown = capsys.readouterr()
+    assert "error: cannot write file/scores.json" in shown.err
+    assert "Traceback" not in shown.err
+    assert "tiny.pt (swift_srgan 4x)" in shown.out
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5", "²"])
+def test_a_wrong_number_of_back_projections(
+    weights: Path, images: Path, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage is shown, with what was given and what is allowed."""
+    base = ["evaluate", "--weights", str(weights), "--images", str(images)]
+    with pytest.raises(SystemExit) as caught:
+        main([*base, f"--back-projections={value}"])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert repr(value) in message
+    assert "whole number of at least 1" in message
+
+
+# ------------------------------------------------------------------ the published model
+
+# Measured with netG_4x_epoch5.pth.tar by this command; whole-image and masked PSNR (dB).
+PUBLISHED = {
+    "00000211_018.png": (44.05, 45.07),
+    "00003441_000.png": (45.17, 46.77),
+    "00010943_000.png": (43.48, 44.31),
+}
+
+
+def test_the_published_model_scores_what_it_should(
+    published_checkpoint: Path, nih_sample: Path
+) -> None:
+    """On 3 of the 31 real test images, better than bicubic on each, masked too."""
+    Path("list.txt").write_text("\n".join(PUBLISHED))
+    rows = evaluate(published_checkpoint, nih_sample / "images", "--list", "list.txt")["images"]
+    for row in rows:
+        psnr, masked = PUBLISHED[row["image"]]
+        assert row["psnr"] == pytest.approx(psnr, abs=0.05)
+        assert row["psnr_masked"] == pytest.approx(masked, abs=0.05)
+        assert row["psnr"] > row["bicubic_psnr"] + 2
+        assert row["psnr_masked"] > row["bicubic_psnr_masked"] + 1

@@ -1,0 +1,163 @@
+"""`srpipe upscale` enhances what it is given, and says in one message what is wrong."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srpipe.cli.main import main
+from srpipe.formats.raster import read_file
+from srpipe.imaging.resample import downsample
+from srpipe.models.checkpoint import load_generator
+from srpipe.models.inference import super_resolve
+from srpipe.models.released import weights_file
+from tests.cli.conftest import Refused
+from tests.conftest import MakeImage
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, make_image: MakeImage) -> Path:
+    """Return a folder of LR images: a PNG, a JPEG and one in a folder below; and a text."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "sub").mkdir()
+    for seed, name in enumerate(("a.png", "b.JPG", "sub/c.d.png")):
+        image = Image.fromarray(make_image(seed, 20, 24 + seed))
+        image.save(folder / name)
+    (folder / "notes.txt").write_text("not read")
+    return folder
+
+
+def upscaled(folder: Path) -> dict[str, Any]:
+    """Return all files below a folder, as images by their path."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with Image.open(path) as image:
+                assert (image.format, image.mode) == ("PNG", "L")
+                found[path.relative_to(folder).as_posix()] = np.asarray(image)
+    return found
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+def test_a_folder_is_upscaled(
+    ours: Path, small: Path, consistent: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each image to an 8-bit grey PNG at its place in the other folder: what the generator makes of
+    it, and with --consistent what downsamples to it.
+    """
+    more = ["--consistent"] if consistent else []
+    main(["upscale", "--weights", str(ours), "--images", str(small), "--out", "large", *more])
+    said = f"3 image(s) in large, 4 times as large each way, by {ours} on cpu\n"
+    assert capsys.readouterr().out == said
+    found = upscaled(Path("large"))
+    assert list(found) == ["a.png", "b.png", "sub/c.d.png"]
+    model = load_generator(ours).model
+    for name, source in (("a.png", "a.png"), ("b.png", "b.JPG"), ("sub/c.d.png", "sub/c.d.png")):
+        lr = read_file(small / source, "minmax")
+        assert np.array_equal(found[name], super_resolve(model, lr, consistent=consistent))
+        off = np.abs(downsample(found[name], 4).astype(int) - lr)
+        assert ((off > 1).mean() < 0.01) == consistent
+
+
+def test_one_image_is_upscaled(weights: Path, small: Path) -> None:
+    """To the bytes that it has in the folder."""
+    for images, out in ((small, "all"), (small / "sub/c.d.png", "one")):
+        main(["upscale", "--weights", str(weights), "--images", str(images), "--out", out])
+    assert list(upscaled(Path("one"))) == ["c.d.png"]
+    assert Path("one/c.d.png").read_bytes() == Path("all/sub/c.d.png").read_bytes()
+
+
+def test_bf16_is_off_by_little(ours: Path, small: Path) -> None:
+    """A grey level here and there."""
+    base = ["upscale", "--weights", str(ours), "--images", str(small / "a.png"), "--out"]
+    main([*base, "fp32"])
+    main([*base, "bf16", "--precision", "bf16"])
+    fp32, bf16 = (upscaled(Path(name))["a.png"].astype(int) for name in ("fp32", "bf16"))
+    assert 0 < np.abs(fp32 - bf16).max() <= 3
+
+
+def test_sixteen_bit_images_are_upscaled_as_asked(ours: Path) -> None:
+    """A dim one is stretched by default and stays dim with full_range."""
+    dim = np.random.default_rng(0).integers(0, 4000, (20, 20), dtype=np.uint16)
+    Image.fromarray(dim).save("dim.png")
+    base = ["upscale", "--weights", str(ours), "--images", "dim.png", "--out"]
+    main([*base, "minmax"])
+    main([*base, "full", "--sixteen-bit", "full_range"])
+    assert upscaled(Path("minmax"))["dim.png"].max() > 200
+    assert upscaled(Path("full"))["dim.png"].max() < 30
+
+
+def test_the_released_generator_is_the_default(small: Path) -> None:
+    """The repository's, wherever the command is given."""
+    main(["upscale", "--images", str(small / "a.png"), "--out", "large"])
+    released = load_generator(weights_file("plain_sr_x4"))
+    wanted = super_resolve(released.model, read_file(small / "a.png", "minmax"))
+    assert np.array_equal(upscaled(Path("large"))["a.png"], wanted)
+
+
+@pytest.mark.parametrize(
+    "given", ["gone.pt", "plain_sr_x8", "models/released/plain_sr_x4.safetensors"]
+)
+def test_weights_that_are_not_there(small: Path, refused: Refused, given: str) -> None:
+    """The message names the file, and the released models that there are."""
+    message = refused("upscale", "--images", small / "a.png", "--out", "large", "--weights", given)
+    assert f"{given} does not exist" in message
+    assert "plain_sr_x4, plain_sr_x4_adversarial" in message
+    assert not Path("large").exists()
+
+
+@pytest.mark.parametrize("images", ["own", "own/a.png"])
+@pytest.mark.parametrize("out", ["own", "link", "own/sub/.."])
+def test_inputs_are_not_overwritten(
+    weights: Path, small: Path, refused: Refused, images: str, out: str
+) -> None:
+    """Whatever the folder is called by; nothing is written."""
+    shutil.copytree(small, "own")
+    Path("link").symlink_to("own")
+    before = {path: path.read_bytes() for path in Path("own").rglob("*") if path.is_file()}
+    message = refused("upscale", "--weights", weights, "--images", images, "--out", out)
+    inside = "a.png is one of the images: give another folder"
+    assert (
+        inside if images == "own/a.png" else "results would be images of the next run"
+    ) in message
+    after = {path: path.read_bytes() for path in Path("own").rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_two_images_of_one_target_are_refused(weights: Path, small: Path, refused: Refused) -> None:
+    """Both are named, and the file that they would become; nothing is written."""
+    shutil.copytree(small, "own")
+    shutil.copy(small / "b.JPG", "own/a.jpg")
+    message = refused("upscale", "--weights", weights, "--images", "own", "--out", "large")
+    assert "a.jpg and a.png would both become large/a.png: rename one" in message
+    assert not Path("large").exists()
+
+
+def test_a_bad_image_is_named_and_what_was_done_stays(
+    weights: Path, small: Path, refused: Refused
+) -> None:
+    """Of the bad one nothing is written, not even a part."""
+    shutil.copytree(small, "own")
+    Path("own/b.JPG").write_text("<html>404</html>")
+    message = refused("upscale", "--weights", weights, "--images", "own", "--out", "large")
+    assert "own/b.JPG" in message
+    assert list(upscaled(Path("large"))) == ["a.png"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 30), (30, 2)])
+def test_an_image_too_small_to_upscale(ours: Path, refused: Refused, size: tuple[int, int]) -> None:
+    """One message, no traceback."""
+    Image.fromarray(np.zeros(size, dtype=np.uint8)).save("tiny.png")
+    message = refused("upscale", "--weights", ours, "--images", "tiny.png", "--out", "large")
+    assert "tiny.png" in message
+
+
+def test_an_out_that_is_a_file_is_refused(weights: Path, small: Path, refused: Refused) -> None:
+    """It stays as it was."""
+    Path("large").write_text("mine")
+    message = refused("upscale", "--weights", weights, "--images", small, "--out", "large")
+    assert "large" in message
+    assert Path("large").read_text() == "mine"

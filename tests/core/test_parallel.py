@@ -1,0 +1,68 @@
+"""Results come in order, however many workers there are."""
+
+import operator
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from srpipe.core.errors import DataError
+from srpipe.core.parallel import AHEAD, parallel
+
+
+def slow_first(item: int) -> tuple[int, int]:
+    """Return the item and this process; early items take longest."""
+    time.sleep(0.02 * max(0, 3 - item))
+    return item, os.getpid()
+
+
+def faulty(item: int) -> int:
+    """Fail on 3 as a damaged image does."""
+    if item == 3:
+        raise DataError("image 3 is damaged")
+    return item
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_results_come_in_order(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    """Whatever the number of workers, and however long each item takes."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    results = list(parallel(slow_first, range(12), what="packing"))
+    assert [item for item, _ in results] == list(range(12))
+    used = {process for _, process in results}
+    assert (used == {os.getpid()}) is (workers == "1")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_fault_in_a_worker_is_raised_here(monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    """With its type and its message, after the results before it."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    results = parallel(faulty, range(6), what="packing")
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(DataError, match="image 3 is damaged"):
+        next(results)
+
+
+def test_one_item_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does none; a lambda shows that nothing was pickled."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "8")
+    assert list(parallel(lambda item: item + 1, [1], what="x")) == [2]
+    assert list(parallel(operator.neg, [], what="x")) == []
+
+
+def noted(item: tuple[Path, int]) -> int:
+    """Leave a file that says that the item was worked on."""
+    folder, number = item
+    (folder / str(number)).touch()
+    return number
+
+
+def test_workers_do_not_run_far_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of 100,000 images do not pile up in memory while the first one is packed."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "2")
+    results = parallel(noted, [(tmp_path, number) for number in range(60)], what="packing")
+    assert next(results) == 0
+    time.sleep(0.3)
+    assert len(list(tmp_path.iterdir())) <= 2 * AHEAD < 60
+    assert list(results) == list(range(1, 60))

@@ -1,0 +1,317 @@
+"""An array in, an array four times as large out; files and folders likewise; nothing is lost."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srpipe.core.errors import CheckpointError, DataError, ImageError, OutputError, SettingsError
+from srpipe.enhance.upscale import load, targets, upscale, upscale_file
+from srpipe.formats.raster import encode_png, read_file
+from srpipe.imaging.resample import GreyImage, downsample
+from srpipe.models.checkpoint import load_generator
+from srpipe.models.inference import super_resolve
+from srpipe.models.released import released_names, weights_file
+from tests.conftest import MakeImage
+from tests.enhance.generators import save_plain_sr, save_swift
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small checkpoint of our own generator."""
+    return save_plain_sr(tmp_path_factory.mktemp("weights") / "ours.pt")
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, on the CPU."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SRPIPE_DEVICE", "cpu")
+
+
+# ------------------------------------------------------------------ an array
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 41), (37, 20)])
+def test_an_array_becomes_four_times_as_large(
+    ours: Path, make_image: MakeImage, shape: tuple[int, int]
+) -> None:
+    """uint8 (h, w) to uint8 (4h, 4w), from the least size that is allowed; what the generator makes
+    of it, and the array given is as it was.
+    """
+    lr = make_image(0, *shape)
+    before = lr.copy()
+    sr = upscale(lr, ours)
+    assert (sr.dtype, sr.shape) == (np.uint8, (4 * shape[0], 4 * shape[1]))
+    assert np.array_equal(sr, super_resolve(load_generator(ours).model, lr))
+    assert np.array_equal(lr, before)
+
+
+def test_the_scale_is_that_of_the_weights(make_image: MakeImage) -> None:
+    """As `scale` of the loaded generator says."""
+    weights = save_swift(Path("two.pt"), scale=2)
+    assert load(weights).scale == 2
+    assert upscale(make_image(0, 20, 24), weights).shape == (40, 48)
+
+
+VIEWS: dict[str, Callable[[GreyImage], GreyImage]] = {
+    "flipped": lambda image: image[::-1, ::-1],
+    "transposed": lambda image: image.T,
+    "cut out": lambda image: image[3:-5, 2:-1],
+    "every second": lambda image: image[::2, ::2],
+}
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_any_view_of_an_array_will_do(ours: Path, make_image: MakeImage, kind: str) -> None:
+    """As numpy makes them by the way, and one that may not be written to."""
+    view = VIEWS[kind](make_image(0, 40, 48))
+    view.setflags(write=False)
+    wanted = upscale(view.copy(), ours)
+    assert np.array_equal(upscale(view, ours), wanted)
+    assert np.array_equal(
+        upscale(view, ours, consistent=True), upscale(view.copy(), ours, consistent=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "given"),
+    [
+        (np.zeros((20, 20), np.float32), r"float32 of shape \(20, 20\)"),
+        (np.zeros((20, 20), np.uint16), r"uint16 of shape \(20, 20\)"),
+        (np.zeros((20, 20), bool), r"bool of shape \(20, 20\)"),
+        (np.zeros((20, 20, 3), np.uint8), r"uint8 of shape \(20, 20, 3\)"),
+        (np.zeros((1, 20, 20), np.uint8), r"uint8 of shape \(1, 20, 20\)"),
+        (np.zeros(400, np.uint8), r"uint8 of shape \(400,\)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_another_type_or_shape_is_refused(ours: Path, image: Any, given: str) -> None:
+    """The message says what was given and what is allowed; nothing is converted in silence."""
+    with pytest.raises(ImageError, match=rf"{given}: give uint8 \(h, w\), 0 black to 255 white"):
+        upscale(image, ours)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((15, 40), "40x15"), ((40, 15), "15x40"), ((1, 1), "1x1"), ((0, 20), "20x0")],
+)
+def test_an_image_too_small_is_refused(ours: Path, shape: tuple[int, int], size: str) -> None:
+    """The message says its size, and the least that is allowed."""
+    with pytest.raises(ImageError, match=f"{size} pixels: both sides must be at least 16"):
+        upscale(np.zeros(shape, np.uint8), ours)
+
+
+def test_consistent_results_downsample_to_their_input(ours: Path, make_image: MakeImage) -> None:
+    """To every pixel of it, where nothing is saturated; without being asked they do not."""
+    lr = make_image(1, 32, 40) // 2 + 64
+    plain, consistent = (upscale(lr, ours, consistent=each) for each in (False, True))
+    assert np.array_equal(downsample(consistent, 4), lr)
+    assert (downsample(plain, 4) != lr).mean() > 0.1
+    assert np.array_equal(
+        consistent, super_resolve(load_generator(ours).model, lr, consistent=True)
+    )
+
+
+def test_bf16_is_off_by_little(ours: Path, make_image: MakeImage) -> None:
+    """A grey level here and there."""
+    lr = make_image(0, 20, 24)
+    fp32, bf16 = (upscale(lr, ours, precision=each).astype(int) for each in ("fp32", "bf16"))
+    assert 0 < np.abs(fp32 - bf16).max() <= 3
+
+
+def test_the_device_is_the_environments_unless_it_is_given(
+    ours: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not there is refused before anything is computed."""
+    lr = make_image(0, 16, 16)
+    wanted = upscale(lr, ours)
+    monkeypatch.setenv("SRPIPE_DEVICE", "cuda:99x")
+    with pytest.raises(SettingsError, match="SRPIPE_DEVICE is 'cuda:99x'"):
+        upscale(lr, ours)
+    assert np.array_equal(upscale(lr, ours, device="cpu"), wanted)
+
+
+# ------------------------------------------------------------------ weights
+
+
+def test_name_path_and_loaded_generator_give_the_same_pixels(make_image: MakeImage) -> None:
+    """Wherever the caller stands; without any the default is the fidelity generator."""
+    lr = make_image(0, 20, 24)
+    path = weights_file("plain_sr_x4")
+    wanted = upscale(lr, load_generator(path))
+    assert np.array_equal(upscale(lr), wanted)
+    for weights in ("plain_sr_x4", str(path), path):
+        assert np.array_equal(upscale(lr, weights), wanted)
+
+
+@pytest.mark.parametrize("name", released_names())
+def test_every_released_generator_can_be_named(name: str, make_image: MakeImage) -> None:
+    """All are for 4x."""
+    assert upscale(make_image(0, 16, 20), name).shape == (64, 80)
+
+
+def test_weights_are_loaded_once(ours: Path) -> None:
+    """A loop over images does not read the file for each."""
+    assert load(ours) is load(str(ours))
+
+
+def test_a_replaced_file_is_loaded_anew(make_image: MakeImage) -> None:
+    """Also one of the same size and time, as a copy that keeps times makes it."""
+    lr = make_image(0, 20, 24)
+    weights = save_plain_sr(Path("mine.pt"))
+    before, time = upscale(lr, weights), weights.stat()
+    other = save_plain_sr(Path("other.pt"), seed=1)
+    wanted = upscale(lr, load_generator(other))
+    assert not np.array_equal(before, wanted)
+    os.utime(other, ns=(time.st_atime_ns, time.st_mtime_ns))
+    assert other.stat().st_size == time.st_size
+    other.replace(weights)
+    assert np.array_equal(upscale(lr, weights), wanted)
+
+
+def test_a_relative_path_is_that_of_the_folder_one_is_in(
+    make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two files of one name each is itself."""
+    lr = make_image(0, 20, 24)
+    made = []
+    for seed in (0, 1):
+        Path("there").mkdir()
+        monkeypatch.chdir("there")
+        save_plain_sr(Path("mine.pt"), seed=seed)
+        os.utime("mine.pt", ns=(0, 0))
+        made.append(upscale(lr, "mine.pt"))
+    assert not np.array_equal(*made)
+
+
+def test_weights_that_are_not_there_are_told(make_image: MakeImage) -> None:
+    """And looked for again at the next call."""
+    lr = make_image(0, 16, 16)
+    with pytest.raises(CheckpointError, match=r"mine\.pt does not exist"):
+        upscale(lr, "mine.pt")
+    save_plain_sr(Path("mine.pt"))
+    assert upscale(lr, "mine.pt").shape == (64, 64)
+    Path("mine.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"mine\.pt does not exist"):
+        upscale(lr, "mine.pt")
+
+
+# ------------------------------------------------------------------ a file
+
+
+def test_a_file_becomes_an_8_bit_grey_png(ours: Path, make_image: MakeImage) -> None:
+    """Of what the function given makes of it; folders on the way are made."""
+    Path("small.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    enhance = functools.partial(upscale, weights=ours, consistent=True)
+    upscale_file(Path("small.png"), Path("new/folder/large.png"), enhance)
+    with Image.open("new/folder/large.png") as large:
+        assert (large.format, large.mode) == ("PNG", "L")
+        wanted = upscale(read_file(Path("small.png"), "minmax"), ours, consistent=True)
+        assert np.array_equal(large, wanted)
+
+
+def test_sixteen_bit_files_become_8_bit_as_asked() -> None:
+    """By their own range, or by the whole range."""
+    dim = np.random.default_rng(0).integers(0, 4000, (20, 20), dtype=np.uint16)
+    Image.fromarray(dim).save("dim.png")
+    given = []
+
+    def note(lr: GreyImage) -> GreyImage:
+        given.append(lr)
+        return lr
+
+    upscale_file(Path("dim.png"), Path("out.png"), note)
+    upscale_file(Path("dim.png"), Path("out.png"), note, "full_range")
+    assert [image.dtype for image in given] == [np.uint8, np.uint8]
+    assert (given[0].max(), given[0].min()) == (255, 0)
+    assert given[1].max() == round(int(dim.max()) * 255 / 65535)
+
+
+def test_a_file_that_fails_is_named_and_leaves_what_was_there(ours: Path) -> None:
+    """Whether it cannot be read or is too small."""
+    Path("text.png").write_text("<html>404</html>")
+    Image.fromarray(np.zeros((2, 30), np.uint8)).save("tiny.png")
+    Path("large.png").write_text("mine")
+    enhance = functools.partial(upscale, weights=ours)
+    for name, told in (("text.png", "PNG, JPEG and TIFF"), ("tiny.png", "30x2 pixels")):
+        with pytest.raises(ImageError, match=told) as caught:
+            upscale_file(Path(name), Path("large.png"), enhance)
+        assert name in str(caught.value)
+    assert Path("large.png").read_text() == "mine"
+    assert sorted(os.listdir()) == ["large.png", "text.png", "tiny.png"]
+
+
+def test_a_target_that_cannot_be_written_is_told(ours: Path, make_image: MakeImage) -> None:
+    Path("small.png").write_bytes(encode_png(make_image(0, 16, 16)))
+    Path("file").write_text("mine")
+    with pytest.raises(OutputError, match=r"file/large\.png"):
+        upscale_file(
+            Path("small.png"), Path("file/large.png"), functools.partial(upscale, weights=ours)
+        )
+    assert Path("file").read_text() == "mine"
+
+
+# ------------------------------------------------------------------ a folder
+
+
+def named(folder: Path, *names: str) -> dict[str, Path]:
+    """Make files of these names below a folder; return them by name."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return {name: folder / name for name in names}
+
+
+def test_targets_keep_folders_and_end_in_png() -> None:
+    """Only the last suffix is another."""
+    files = named(Path("own"), "a.png", "b.JPG", "sub/c.d.tif")
+    assert targets(files, Path("own"), Path("large")) == {
+        "a.png": Path("large/a.png"),
+        "b.JPG": Path("large/b.png"),
+        "sub/c.d.tif": Path("large/sub/c.d.png"),
+    }
+
+
+@pytest.mark.parametrize("out", ["own", "own/new", "link", "link/new", "own/sub/..", "."])
+def test_results_do_not_lie_among_their_images(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the folder is called by: the next run would take them for images."""
+    files = named(Path("own"), "sub/a.jpg")
+    Path("link").symlink_to("own")
+    images = Path("own")
+    if out == ".":
+        monkeypatch.chdir("own")
+        images, files = Path.cwd(), named(Path.cwd(), "sub/a.jpg")
+    with pytest.raises(DataError, match="results would be images of the next run: give a folder"):
+        targets(files, images, Path(out))
+
+
+def test_a_folder_beside_the_images_is_fine() -> None:
+    """Also one whose name begins with theirs, and the folder above, where no image is replaced."""
+    files = named(Path("own"), "a.png")
+    for out in ("own-large", "."):
+        assert targets(files, Path("own"), Path(out)) == {"a.png": Path(out, "a.png")}
+
+
+@pytest.mark.parametrize("out", ["own", "link", "own/sub/.."])
+def test_one_image_is_not_replaced_by_its_result(out: str) -> None:
+    """A PNG would be; a JPEG's result may lie beside it."""
+    files = named(Path("own"), "a.png", "sub/x.png", "b.jpg")
+    Path("link").symlink_to("own")
+    with pytest.raises(DataError, match=r"a\.png is one of the images: give another folder"):
+        targets({"a.png": files["a.png"]}, files["a.png"], Path(out))
+    made = targets({"b.jpg": files["b.jpg"]}, files["b.jpg"], Path(out))
+    assert made == {"b.jpg": Path(out, "b.png")}
+
+
+def test_two_images_of_one_target_are_refused() -> None:
+    """Both are named, and the file that they would become."""
+    files = named(Path("own"), "a.jpg", "a.png", "b.png")
+    told = r"a\.jpg and a\.png would both become large/a\.png: rename one"
+    with pytest.raises(DataError, match=told):
+        targets(files, Path("own"), Path("large"))

@@ -1,0 +1,206 @@
+"""The images that are compared are the ones asked for, by every method, with the right patients."""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from srpipe.core.errors import DataError
+from srpipe.data.packed import Pair
+from srpipe.data.pairs import make_pair
+from srpipe.evaluation.comparison import pictures
+from srpipe.evaluation.comparison.__main__ import MADE, chosen, examined
+from srpipe.evaluation.comparison.methods import (
+    ADVERSARIAL,
+    BACK_PROJECTED,
+    BICUBIC,
+    CONSISTENT,
+    FIDELITY,
+    PUBLISHED,
+    PUBLISHED_PROJECTED,
+    SMALL,
+    SWIFT_SRGAN,
+    Weights,
+    all_images,
+    released,
+)
+from srpipe.formats.raster import encode_png
+from srpipe.imaging.resample import back_project, bicubic
+from srpipe.metrics.scores import reference, score
+from srpipe.models.checkpoint import LoadedGenerator, load_generator, save_plain, save_released
+from srpipe.models.inference import super_resolve
+from srpipe.models.plain_sr import PlainSR
+from srpipe.models.released import weights_file
+from srpipe.models.srresnet import SwiftSRGAN
+from tests.conftest import MakeImage
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = {"channels": 1, "features": 4, "blocks": 1, "scale": 4, "bicubic_skip": True}
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a folder with the repository's settings."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SRPIPE_DEVICE", "cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, make_image: MakeImage) -> Path:
+    """Return a folder of four radiographs of three patients, one of them in a folder below."""
+    names = ("00000002_000.png", "00000001_000.png", "00000001_001.png", "sub/00000003_004.png")
+    for seed, name in enumerate(names):
+        path = tmp_path / "hr" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(make_image(seed, 160, 192)))
+    (tmp_path / "hr/notes.txt").write_text("not read")
+    return tmp_path / "hr"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Weights:
+    """Return two tiny generators in the places of ours, and a colour one for the published."""
+    files = {}
+    for seed, name in enumerate((FIDELITY, ADVERSARIAL)):
+        torch.manual_seed(seed)
+        model = PlainSR(**TINY)
+        torch.nn.init.normal_(model.tail.weight, std=0.02)
+        files[name] = tmp_path / f"{seed}.safetensors"
+        save_released(files[name], LoadedGenerator(model, "plain_sr", TINY, 4, {}), {})
+    arguments = {**TINY, "channels": 3, "bicubic_skip": False}
+    colour = LoadedGenerator(SwiftSRGAN(**arguments), "swift_srgan", arguments, 4, {})
+    save_plain(tmp_path / "published.pth.tar", colour)
+    return Weights({PUBLISHED: tmp_path / "published.pth.tar", **files})
+
+
+def first(folder: Path, listed: Path) -> Pair:
+    """Return the first image of a folder that is compared."""
+    source, entries = chosen(folder, listed)
+    return make_pair(source, MADE, entries[0])
+
+
+# ------------------------------------------------------------------ which images
+
+
+def test_all_images_of_a_folder_without_lists(folder: Path, tmp_path: Path) -> None:
+    """From folders below too, with the patients that the settings' pattern says."""
+    _, entries = chosen(folder, tmp_path)
+    assert [(entry.patient, entry.image) for entry in entries] == [
+        ("00000001", "00000001_000.png"),
+        ("00000001", "00000001_001.png"),
+        ("00000002", "00000002_000.png"),
+        ("00000003", "sub/00000003_004.png"),
+    ]
+
+
+def test_nihs_test_list_chooses(folder: Path, tmp_path: Path) -> None:
+    """Where the lists lie in the folder, training images are not compared."""
+    (folder / "train_val_list.txt").write_text("00000001_000.png\n00000001_001.png\n")
+    (folder / "test_list.txt").write_text("00000003_004.png\n00000002_000.png\n")
+    _, entries = chosen(folder, tmp_path)
+    assert [entry.patient for entry in entries] == ["00000002", "00000003"]
+
+
+def test_an_image_without_a_patient_is_refused(folder: Path, tmp_path: Path) -> None:
+    """A patient made up for it would narrow the intervals."""
+    shutil.copy(folder / "00000002_000.png", folder / "_.png")
+    with pytest.raises(DataError, match="patient"):
+        chosen(folder, tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """As the pipeline refuses it."""
+    with pytest.raises(DataError, match="hr"):
+        chosen(tmp_path / "hr", tmp_path)
+
+
+# ------------------------------------------------------------------ which methods
+
+
+def test_the_released_generators_are_compared() -> None:
+    """Each as it is and made consistent; the published one too, where its file is given."""
+    ours = (SWIFT_SRGAN, SMALL, FIDELITY, ADVERSARIAL)
+    both = [name + end for name in ours for end in ("", CONSISTENT)]
+    assert released(None).names == [BICUBIC, BACK_PROJECTED, *both]
+    assert released(None).files[FIDELITY] == weights_file("plain_sr_x4")
+    theirs = [PUBLISHED, PUBLISHED_PROJECTED, PUBLISHED + CONSISTENT]
+    found = released(Path("netG.pth.tar"))
+    assert found.names == [BICUBIC, BACK_PROJECTED, *theirs, *both]
+    assert found.files[PUBLISHED] == Path("netG.pth.tar")
+
+
+def test_every_method_makes_its_image(folder: Path, tmp_path: Path, weights: Weights) -> None:
+    """As the pipeline's own functions make it, in the order of the tables."""
+    lr = first(folder, tmp_path).lr
+    assert lr.shape == (40, 48)
+    made = all_images(lr, weights)
+    assert list(made) == weights.names
+    assert all((image.shape, image.dtype) == ((160, 192), np.uint8) for image in made.values())
+    assert np.array_equal(made[BICUBIC], bicubic(lr, 4))
+    assert np.array_equal(made[BACK_PROJECTED], back_project(lr, 4, 3))
+    for name, path in weights.files.items():
+        model = load_generator(path).model
+        assert np.array_equal(made[name], super_resolve(model, lr))
+        assert np.array_equal(made[name + CONSISTENT], super_resolve(model, lr, consistent=True))
+    assert not np.array_equal(made[PUBLISHED_PROJECTED], made[PUBLISHED])
+
+
+def test_every_method_is_scored(folder: Path, tmp_path: Path, weights: Weights) -> None:
+    """A row a method: image, patient, method and the scores that evaluation gives."""
+    source, entries = chosen(folder, tmp_path)
+    rows, _ = examined(weights, source, entries[1])
+    assert [row["method"] for row in rows] == weights.names
+    assert {(row["image"], row["patient"]) for row in rows} == {("00000001_001.png", "00000001")}
+    pair = make_pair(source, MADE, entries[1])
+    wanted = asdict(score(bicubic(pair.lr, 4), reference(pair.hr, pair.lr)))
+    assert {key: rows[0][key] for key in wanted} == {
+        key: pytest.approx(value, abs=1e-5) for key, value in wanted.items()
+    }
+
+
+# ------------------------------------------------------------------ pictures
+
+
+def test_details_are_where_they_are_looked_for() -> None:
+    """Each where its error is: invented, lost, gained, at a place that lies in the image."""
+    hr = np.full((256, 320), 100, dtype=np.uint8)
+    images = {name: hr.copy() for name in (BICUBIC, FIDELITY, ADVERSARIAL, PUBLISHED)}
+    images[ADVERSARIAL][60:90, 60:90] += 40
+    images[FIDELITY][180:200, 240:260] += 30
+    images[BICUBIC][50:80, 200:230] += 30
+    places = {
+        "invented": (75, 75),
+        "lost": (190, 250),
+        "gained": (65, 215),
+        "published": (190, 250),
+    }
+    found = pictures.details(hr, images)
+    assert set(found) == {*places, "markers"}
+    for name, (y, x) in places.items():
+        detail = found[name]
+        assert detail.strength > 0, name
+        assert 0 <= detail.top <= 256 - 128, name
+        assert 0 <= detail.left <= 320 - 128, name
+        assert detail.top <= y < detail.top + 128, name
+        assert detail.left <= x < detail.left + 128, name
+
+
+def test_a_picture_is_drawn_for_each_caption(
+    tmp_path: Path, folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PNG a caption and nothing else, the same bytes each time."""
+    monkeypatch.setattr(pictures, "ALPHAS", (0.0, 1.0))
+    source, entries = chosen(folder, tmp_path)
+    _, found = examined(weights, source, entries[0])
+    pairs = [make_pair(source, MADE, entries[0])]
+    drawn = []
+    for name in ("one", "two"):
+        pictures.draw(tmp_path / name, [found], pairs, weights)
+        drawn.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) == {f"{name}.png" for name in pictures.CAPTIONS}
+    assert all(data.startswith(b"\x89PNG") for data in drawn[0].values())

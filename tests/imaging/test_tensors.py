@@ -1,0 +1,35 @@
+"""8-bit images become the tensors that networks take."""
+
+import numpy as np
+import pytest
+import torch
+
+from srpipe.imaging.tensors import to_channels, to_image_tensor
+
+GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def test_bytes_become_floats_in_unit_range() -> None:
+    """255 is 1, the shape is (1, 1, H, W), and the image given is not shared."""
+    image = np.array([[0, 51, 255]], np.uint8)
+    tensor = to_image_tensor(image)
+    assert tensor.dtype == torch.float32
+    assert tensor.tolist() == [[[pytest.approx([0, 0.2, 1])]]]
+    assert image.tolist() == [[0, 51, 255]]
+
+
+def test_read_only_images_are_taken() -> None:
+    """Views of the packed data set need no copy by the caller."""
+    image = GREY.copy()
+    image.flags.writeable = False
+    assert torch.equal(to_image_tensor(image), to_image_tensor(GREY))
+
+
+def test_grey_is_repeated_without_a_copy() -> None:
+    """Three channels are three looks at one."""
+    grey = torch.rand(2, 1, 3, 4)
+    colour = to_channels(grey, 3)
+    assert colour.shape == (2, 3, 3, 4)
+    assert colour.data_ptr() == grey.data_ptr()
+    assert torch.equal(colour[:, 2], grey[:, 0])
+    assert torch.equal(to_channels(grey, 1), grey)
