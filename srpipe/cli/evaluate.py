@@ -5,31 +5,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from srpipe.cli.extras import require
 from srpipe.cli.options import Commands, add_sixteen_bit, positive, raw_text
 from srpipe.core import environment
 from srpipe.core.errors import DataError
-from srpipe.core.extras import require
 from srpipe.core.files import rounded, write_json
 
 EVALUATE = """\
 Score a generator on a folder of HR radiographs (PNG, JPEG, TIFF; subfolders too).
 
-Each image is cut to a multiple of the generator's scale, made small by Pillow's antialiased
-bicubic (8-bit), super-resolved, and compared with itself. The same is done for bicubic, and for
+Each image is cropped to a multiple of the generator's scale, downsampled by Pillow's antialiased
+bicubic (8-bit), super-resolved, and compared with the original. So are bicubic interpolation and
 bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border cropped:
 
   psnr, ssim                whole image (SSIM: Wang 2004, 11x11 Gaussian, sigma 1.5)
   psnr_masked, ssim_masked  without burned-in markers (pixels that differ from their 15x15 median by
                             more than 0.2, grown by 12 px) and without an 8-px border; an image
                             on which nothing would be left counts whole
-  lr_psnr                   the SR image made small again, against the LR image
+  lr_psnr                   the downsampled SR image against the LR image
   content_distance          mean squared difference to HR of the features of EfficientNet-Lite0
                             (ImageNet), in tiles of at most 512x512; lower is better. A generator
                             trained with a content loss on this network, our default, is favoured
 
 Weights: a checkpoint of this project, or the plain Swift-SRGAN form (.pth.tar) that others publish.
-They are loaded without running any code from them. Grey images are repeated for a colour generator,
-and the mean of its channels is taken.
+No code in them is run. A colour generator is given the grey image three times, and the mean of its
+channels is taken.
 """
 EXAMPLES = """\
 examples:

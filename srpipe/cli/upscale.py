@@ -12,9 +12,9 @@ DEFAULT = "plain_sr_x4"
 UPSCALE = """\
 Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-bit grey PNGs.
 
-16-bit images become 8-bit first, as in the pipeline. --consistent moves each result, no further
-than needed, until it downsamples to its input within 8-bit rounding: nothing that the input says is
-lost, and its noise is kept too.
+16-bit images become 8-bit first, as in the pipeline. --consistent changes each result, no more than
+needed, until it downsamples to its input within 8-bit rounding: nothing in the input is lost, its
+noise included.
 
 Not for diagnosis: a network can blur or invent detail. See MODEL_CARD.md.
 """
@@ -46,8 +46,8 @@ def add_to(commands: Commands) -> None:
         "--precision",
         choices=("fp32", "bf16"),
         default="fp32",
-        help="bf16 is quicker where the hardware multiplies it, and off by a grey level here and "
-        "there (default: fp32)",
+        help="bf16 is faster on hardware with matrix units for it, and off by a grey level here "
+        "and there (default: fp32)",
     )
     parser.add_argument("--consistent", action="store_true", help="make each result agree with LR")
     add_sixteen_bit(parser)

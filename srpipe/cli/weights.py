@@ -12,7 +12,7 @@ from srpipe.core.errors import CheckpointError, DataError
 from srpipe.core.files import sha256
 
 EXPORT = """\
-Write a generator in a form that others read, by the suffix of --out:
+Write a generator in a form that other tools read, by the suffix of --out:
 
   .safetensors  the arrays, and a JSON record of what they are: architecture, scale, settings of the
                 training, commit, data, scores, SHA-256 (as the released files);
@@ -27,9 +27,9 @@ example:
                 --data "88 radiographs of our clinic" --scores metrics/evaluate.json
 """
 INTERPOLATE = """\
-Mix two generators: weights (1 - alpha) * PIXEL + alpha * ADVERSARIAL (ESRGAN's network
-interpolation). It makes sense where the second was trained on from the first, as the adversarial
-epochs of our training do: 0 is the pixel epochs' fidelity, 1 the adversarial epochs' sharpness.
+Interpolate two generators: weights (1 - alpha) * PIXEL + alpha * ADVERSARIAL (ESRGAN's network
+interpolation). The second must have been trained from the first, as the adversarial epochs of our
+training do: alpha 0 is the fidelity of the pixel epochs, 1 the sharpness of the adversarial ones.
 
 The file is a checkpoint like any other; it records alpha and the SHA-256 of both parents.
 metrics/curve.csv of the evaluate stage says what lies between.

@@ -1,1 +1,1 @@
-"""From sources of images to the packed pairs and the split that all later stages use."""
+"""Image sources, packed HR and LR pairs, and the split by patient."""

@@ -1,8 +1,8 @@
-"""HR and LR images of a whole data set in two flat files and a manifest.
+"""The HR and LR images of a data set in two flat files and a manifest.
 
-DVC watches three files instead of 112,120, and training reads crops through the page cache without
-decoding anything. `hr.bin` and `lr.bin` hold the images one after another, `uint8`, row by row; an
-image's place in `lr.bin` is its place in `hr.bin` divided by scale squared.
+DVC tracks three files instead of 112,120, and training reads crops through the page cache without
+decoding. `hr.bin` and `lr.bin` hold the images one after another, `uint8`, row by row; an image's
+offset in `lr.bin` is its offset in `hr.bin` divided by scale squared.
 """
 
 import functools
@@ -32,7 +32,7 @@ _AGAIN = "Run `dvc repro --force downsample`."
 class Pair:
     """One radiograph: `hr` is `uint8 (H, W)`, `lr` `uint8 (H/scale, W/scale)`.
 
-    `listed` is "train_val", "test" or "" - where the data set's own lists put it.
+    `listed` is "train_val", "test" or "": the data set's own list that names it.
     """
 
     image: str
@@ -43,7 +43,7 @@ class Pair:
 
 
 def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFrame:
-    """Write pairs in the order given and return the manifest; a fault leaves the old folder.
+    """Write pairs in the order given and return the manifest; on an error the old folder stays.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -75,7 +75,7 @@ def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFram
 
 @dataclass(frozen=True)
 class Packed:
-    """Read access to a packed folder by row of its manifest; images are views, nothing is read.
+    """Read access to a packed folder by manifest row; images are memory-mapped views.
 
     `digests` are the SHA-256 of the HR and the LR file, as they were written.
     """
@@ -133,7 +133,7 @@ class Packed:
 
 
 def _mapped(path: Path) -> npt.NDArray[np.uint8]:
-    # A plain array over the file: the subclass costs at every slice.
+    # As a plain array: slicing the memmap subclass is slower.
     return np.memmap(path, np.uint8, "r").view(np.ndarray)
 
 
@@ -141,7 +141,7 @@ def open_packed(folder: Path) -> Packed:
     """Open a packed folder.
 
     Raises:
-        DataError: a file is missing, or is not as long as the manifest says.
+        DataError: a file is missing, or its size does not match the manifest.
     """
     try:
         manifest = read_manifest(folder)
@@ -179,12 +179,12 @@ def read_manifest(folder: Path) -> pd.DataFrame:
 
 
 def packed_pair(folder: Path, row: int) -> Pair:
-    """Return one pair of a packed folder, which is opened once a process.
+    """Return one pair of a packed folder, which is opened once per process.
 
-    For worker processes: a task is a number and a path, not an image.
+    For worker processes, whose tasks are then a path and a row, not images.
 
     Raises:
-        DataError: as `open_packed` says.
+        DataError: as for `open_packed`.
     """
     return _opened_once(folder.absolute()).pair(row)
 

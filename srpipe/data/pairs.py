@@ -1,4 +1,4 @@
-"""From a listed image file to its HR and LR pair."""
+"""Making an HR and LR pair from a listed image file."""
 
 from srpipe.core.errors import ImageError
 from srpipe.data.packed import Pair
@@ -10,7 +10,7 @@ from srpipe.settings.downsample import Downsample
 
 
 def make_pair(source: Source, settings: Downsample, entry: Entry) -> Pair:
-    """Read one image, cut it to a multiple of the scale, and make its LR image.
+    """Read one image, crop it to a multiple of the scale, and make its LR image.
 
     Raises:
         DataError: the file changed since it was listed.

@@ -1,4 +1,4 @@
-"""Which images train, validate and test, as `data/split.csv` says."""
+"""Reading the training, validation and test split from `data/split.csv`."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ SUBSETS = ("train", "validation", "test")
 
 
 def check_split(split: pd.DataFrame) -> None:
-    """Refuse a split that leaks a patient or leaves a subset empty.
+    """Refuse a split that leaks a patient or has an empty subset.
 
     Raises:
-        DataError: a subset is unknown or empty, a patient is in two, or an image is there twice.
+        DataError: a subset is unknown or empty, a patient is in two, or an image is listed twice.
     """
     unknown = sorted(set(split["subset"]) - set(SUBSETS))
     if unknown:
@@ -61,7 +61,7 @@ def subset(split: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def sample_images(part: pd.DataFrame, count: int, seed: int) -> list[str]:
-    """Return at most `count` images of a subset, of as many patients as can be, sorted by name."""
+    """Return at most `count` images of a subset, from as many patients as possible, by name."""
     order = {
         patient: place for place, patient in enumerate(shuffled(sorted(set(part["patient"])), seed))
     }
@@ -71,6 +71,6 @@ def sample_images(part: pd.DataFrame, count: int, seed: int) -> list[str]:
 
 
 def shuffled(patients: list[str], seed: int) -> list[str]:
-    """Return patients in an order that the seed alone decides."""
+    """Return the patients in an order that depends only on them and the seed."""
     order = np.random.default_rng(seed).permutation(len(patients))
     return [patients[index] for index in order]

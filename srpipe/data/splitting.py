@@ -1,8 +1,8 @@
 """Splitting by patient, never by image.
 
 Patients are sorted before the seeded shuffle, so that the split does not depend on the order of
-files. Where the data set brings the NIH's own lists, test is that list and validation is carved
-out of the rest by patient.
+files. If the data set has the NIH's own lists, the test list is the test set, and validation is
+split off from the rest by patient.
 """
 
 import pandas as pd
@@ -23,7 +23,7 @@ def split_by_patient(manifest: pd.DataFrame, settings: Split) -> pd.DataFrame:
         Columns image, patient, subset ("train", "validation" or "test"), sorted by image.
 
     Raises:
-        DataError: too few patients, images on neither list, or a patient on two sides.
+        DataError: too few patients, images on neither list, or a patient in two subsets.
     """
     table = manifest[["image", "patient", "list"]].sort_values("image", ignore_index=True)
     patients = sorted(set(table["patient"]))
@@ -64,5 +64,5 @@ def _listed_test_patients(table: pd.DataFrame) -> set[str]:
 
 
 def _share(fraction: float, patients: int) -> int:
-    """Return a fraction of the patients, at least one: no subset may come out empty."""
+    """Return a fraction of the patients, at least one so that no subset is empty."""
     return max(1, round(fraction * patients))

@@ -38,8 +38,8 @@ def upscale(
         image: `uint8 (h, w)`, 0 black to 255 white, sides of at least 16.
         weights: a released model's name, a file (kept loaded for the next call), or a generator.
         consistent: make the result downsample to `image` within 8-bit rounding, as it should.
-        precision: "bf16" is quicker where the hardware multiplies it, and off by a grey level here
-            and there.
+        precision: "bf16" is faster on hardware with matrix units for it, and off by a grey level
+            here and there.
         device: torch device name; None: as SRPIPE_DEVICE says, by default a GPU if there is one.
 
     Returns:

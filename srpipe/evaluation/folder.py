@@ -29,7 +29,7 @@ def evaluate_folder(
 
     Args:
         files: HR images by name.
-        generator: what is judged.
+        generator: what is evaluated.
         device: torch device name.
         back_projections: steps of the second baseline.
         consistent: make the generator's images downsample to LR before they are scored.

@@ -1,4 +1,4 @@
-"""The one scorer: what methods make of radiographs, judged by HR.
+"""The one scorer: what methods make of radiographs, compared with HR.
 
 The stages baseline and evaluate, `srpipe evaluate` and the results pages all score here, so that
 their figures compare.
@@ -24,7 +24,7 @@ def scores(hr: GreyImage, lr: GreyImage, images: Mapping[str, GreyImage]) -> dic
     Args:
         hr: `uint8 (H, W)`.
         lr: `uint8 (H/scale, W/scale)`, what the SR images were made from.
-        images: `uint8 (H, W)` by prefix, "" for the one that is judged.
+        images: `uint8 (H, W)` by prefix, "" for the one that is evaluated.
     """
     against = reference(hr, lr)
     return {

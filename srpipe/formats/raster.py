@@ -4,7 +4,7 @@ All other modules see 8-bit grey, `uint8 (height, width)`, 0 black and 255 white
 
 Supported are PNG, JPEG and TIFF, recognised by content, not by file name:
 
-    grey, 8 bits unchanged
+    grey, 8 bits        unchanged
     grey, 1 to 4 bits   scaled to 0..255
     grey, 16 bits       mapped linearly to 0..255 and rounded, by the setting `sixteen_bit`:
                           "minmax"      the image's own minimum..maximum; a constant image is 0

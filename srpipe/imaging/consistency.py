@@ -1,9 +1,9 @@
 """Data consistency: the downsampled SR image equals the LR image within 8-bit rounding.
 
 Downsampling is linear, `D x`, so the images with a given LR image form an affine subspace. The
-shortest way to it from an SR image `x` is `D+ (lr - D x)`, with the pseudo-inverse `D+ = D^T (D
-D^T)^-1` (range-null space decomposition: Y. Wang et al., "DDNM", ICLR 2023; back-projection, M.
-Irani and S. Peleg, CVGIP 1991, approaches it).
+shortest way to it from an SR image `x` is `D+ (lr - D x)`, with the pseudo-inverse
+`D+ = D^T (D D^T)^-1` (range-null space decomposition: Y. Wang et al., "DDNM", ICLR 2023;
+back-projection, M. Irani and S. Peleg, CVGIP 1991, approaches it).
 
 LR is rounded, so the HR image lies near that subspace, not on it, and a network's `D x` is often
 closer to HR's than LR is: full projection copies LR's rounding error, which cost 0.03 dB on

@@ -1,1 +1,1 @@
-"""What a score means: PSNR, SSIM, masks, content distance, the baselines."""
+"""Scores (PSNR, SSIM, masks, content distance) and the baselines."""

@@ -1,4 +1,4 @@
-"""The methods that need no training: bicubic, and bicubic with back-projection."""
+"""The baselines: bicubic, and bicubic with back-projection."""
 
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import back_project, bicubic
@@ -7,7 +7,7 @@ BASELINES = ("bicubic", "bicubic_bp")
 
 
 def baseline_images(lr: GreyImage, scale: int, back_projections: int) -> dict[str, GreyImage]:
-    """Return what the baselines make of an LR image: `uint8 (h*scale, w*scale)` by name."""
+    """Return the baselines' SR images, `uint8 (h*scale, w*scale)`, by name."""
     return {
         "bicubic": bicubic(lr, scale),
         "bicubic_bp": back_project(lr, scale, back_projections),

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with ImageNet weights that come inside an installable package.
+"""EfficientNet-Lite0 with ImageNet weights from an installed package.
 
 M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling", ICML 2019; the Lite variant (no
 squeeze-and-excitation, ReLU6) is Google's, 2020. Its blocks are MobileNetV2's inverted residuals.
@@ -21,13 +21,13 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-# TensorFlow trained it on (pixel - 127) / 128, its own form of ImageNet normalisation.
+# It was trained in TensorFlow on (pixel - 127) / 128, not on the usual ImageNet normalisation.
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution with TensorFlow's "same" padding: the odd pixel goes right and below."""
+    """Convolution with TensorFlow's "same" padding: the odd pixel goes to the right and bottom."""
 
     def forward(self, x: Tensor) -> Tensor:
         totals = [
@@ -38,7 +38,7 @@ class SameConv2d(nn.Conv2d):
         if down % 2 or across % 2:
             x = F.pad(x, [across // 2, across - across // 2, down // 2, down - down // 2])
             down = across = 0
-        # An even padding the convolution does itself, without a copy of the image.
+        # Symmetric padding is done by the convolution itself, without a copy of the image.
         around = (down // 2, across // 2)
         return F.conv2d(x, self.weight, self.bias, self.stride, around, groups=self.groups)
 
@@ -48,7 +48,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise, project; added to the input where the shapes allow."""
+    """Expand, depthwise, project; added to the input where the shapes match."""
 
     def __init__(self, kernel: int, stride: int, expansion: int, inside: int, out: int) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The whole classifier; `features` gives the maps that the content loss compares."""
+    """The whole classifier; `features` returns the maps that the content loss compares."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Features of ImageNet networks, by which images are compared (content distance, content loss).
+"""ImageNet features for content distance and content loss.
 
 J. Johnson et al., "Perceptual Losses", ECCV 2016. Networks are cut at stride 16, deep enough to see
 structure, shallow enough for 96-pixel training crops.
@@ -16,7 +16,7 @@ LITE0_BLOCKS = 11
 
 @dataclass(frozen=True)
 class ContentRecord:
-    """What was used, to be kept with the trained model."""
+    """The feature network used, as recorded with the trained model."""
 
     network: str
     layer: str
@@ -42,7 +42,7 @@ class ContentFeatures(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
 
     def train(self, mode: bool = True) -> "ContentFeatures":
-        """Stay in eval mode: the statistics of ImageNet must not drift to those of radiographs."""
+        """Stay in eval mode: BatchNorm's ImageNet statistics must not drift to radiographs'."""
         return super().train(False)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Which pixels are anatomy: everything but burned-in markers and the image border.
+"""The anatomy mask: everything but burned-in markers and the image border.
 
 Most of a network's gain over bicubic on whole radiographs is sharp burned-in text, not anatomy, so
-every score is given twice. The mask is made from the HR image alone: it is the same for every
-method.
+PSNR and SSIM are also reported under this mask. It depends only on the HR image and is the same for
+every method.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def anatomy_mask(hr: GreyImage) -> npt.NDArray[np.bool_]:
 
     A pixel belongs to a marker where it differs from the median of its 15x15 neighbourhood by more
     than 0.2 of full range; markers grow by 12 px in each direction (a 25x25 square); an 8-px border
-    is left out too.
+    is excluded too.
     """
     median = rank.median(np.array(hr), np.ones((MEDIAN, MEDIAN), np.uint8))
     marker = np.abs(hr.astype(np.int16) - median) > CONTRAST * 255

@@ -1,14 +1,14 @@
-"""Content distance: how far two images are apart to a network that knows ImageNet.
+"""Content distance: how far apart two images are in ImageNet features.
 
-J. Johnson et al., "Perceptual Losses", ECCV 2016, used as a measure. The network is always
-EfficientNet-Lite0 (its weights are installed), whatever the content loss of a training uses, so
-that figures compare. It is the network of the default content loss: a generator trained with that
+J. Johnson et al., "Perceptual Losses", ECCV 2016, used as a metric. The network is always
+EfficientNet-Lite0 (its weights are installed), whatever network the content loss uses, so that
+figures are comparable. It is the network of the default content loss: a generator trained with that
 loss is favoured, as one trained on MSE is favoured by PSNR.
 
-Images are seen in tiles of at most 512x512, each by itself: memory stays at some hundred MB
-whatever the image's size, and on one core it is faster than the whole image at once. The network
-pads tiles with grey at their edges, in both images alike; on whole 1024x1024 radiographs the
-distance is about 2% larger for it.
+Images are processed in independent tiles of at most 512x512: memory stays at a few hundred MB
+whatever the image size, and on one core it is faster than the whole image at once. The network pads
+tiles with grey at their edges, in both images alike, which raises the distance on whole 1024x1024
+radiographs by about 2%.
 """
 
 import contextlib
@@ -25,15 +25,15 @@ from srpipe.metrics.features import ContentFeatures, efficientnet_lite0_features
 
 TILE = 512
 
-# Of each tile, row by row of tiles: float32 (112, ceil(h/16), ceil(w/16)).
+# Per tile, in row-major order: float32 (112, ceil(h/16), ceil(w/16)).
 Features = tuple[npt.NDArray[np.float32], ...]
 
 
 def features(image: GreyImage) -> Features:
     """Return the features of `uint8 (H, W)`, of any size, tile by tile.
 
-    They are computed on the CPU in float32 by one thread: more would change the last digits with
-    the number of CPUs, and the stages score in as many processes as there are CPUs.
+    Computed on the CPU in float32 by one thread: with more, the last digits would depend on the
+    number of CPUs, and the stages already score with one process per CPU.
     """
     network = _network()
     with _one_thread(), torch.inference_mode():
@@ -48,13 +48,13 @@ def content_distance(a: Features, b: Features) -> float:
     """
     if [each.shape for each in a] != [each.shape for each in b]:
         raise ValueError("the features must be of images of one size")
-    # The sum of squares is taken in float64: a mean over a large image keeps its digits.
+    # Summed in float64, to keep precision over a large image.
     total = sum(float(np.square(x - y, dtype=np.float64).sum()) for x, y in zip(a, b, strict=True))
     return total / sum(each.size for each in a)
 
 
 def tiles(image: GreyImage) -> list[GreyImage]:
-    """Cut `(H, W)` into as few tiles of at most 512x512 as can be, equal to within a pixel."""
+    """Cut `(H, W)` into as few tiles of at most 512x512 as possible, equal to within a pixel."""
     height, width = image.shape
     return [
         tile
@@ -65,7 +65,7 @@ def tiles(image: GreyImage) -> list[GreyImage]:
 
 @functools.cache
 def _network() -> ContentFeatures:
-    """Return the network, loaded once a process, in the memory layout that is faster on a CPU."""
+    """Return the network, loaded once per process, in the memory layout that is faster on a CPU."""
     return efficientnet_lite0_features().to(memory_format=torch.channels_last)
 
 

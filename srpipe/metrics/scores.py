@@ -1,4 +1,4 @@
-"""The scores of an SR image, in conventions that stand here once.
+"""The scores of an SR image, and their conventions.
 
 PSNR and SSIM are computed on 8-bit images scaled to [0, 1], so the peak is 1 (not the image's
 maximum), over the whole image without cropping a border. SSIM has the settings of Z. Wang et al.,
@@ -22,11 +22,11 @@ from srpipe.metrics.mask import anatomy_mask
 
 Mask = npt.NDArray[np.bool_]
 
-# Identical images have no finite PSNR; this is what is written for them (MSE of 1e-10).
+# Identical images have no finite PSNR; this is reported instead (an MSE of 1e-10).
 PSNR_MAX = 100.0
 # The windows of SSIM that lie wholly inside the image are centred 5 px from its border.
 INSIDE = np.s_[5:-5, 5:-5]
-# Of the other scores, more is better.
+# For the other scores, higher is better.
 LOWER_IS_BETTER = frozenset({"content_distance"})
 
 
@@ -52,7 +52,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Reference:
-    """An HR image with what every method is judged by.
+    """An HR image with all that methods are scored against.
 
     `hr` is `uint8 (H, W)`, `lr` `uint8 (H/scale, W/scale)`, `mask` `bool (H, W)`.
     """
@@ -64,7 +64,7 @@ class Reference:
 
     @cached_property
     def features(self) -> perception.Features:
-        """Return the HR image's features, computed once for all methods that are judged by it."""
+        """Return the HR image's features, computed once for all methods."""
         return perception.features(self.hr)
 
 
@@ -81,7 +81,7 @@ def reference(hr: GreyImage, lr: GreyImage) -> Reference:
 
 
 def score(sr: GreyImage, against: Reference) -> Scores:
-    """Judge an SR image `uint8 (H, W)`.
+    """Score an SR image `uint8 (H, W)`.
 
     `lr_psnr` is the PSNR between the downsampled SR image and the LR image that it was made from:
     how faithful it is to its input.
@@ -131,6 +131,6 @@ def ssim_map(a: GreyImage, b: GreyImage) -> npt.NDArray[np.float64]:
 
 
 def _mean(values: npt.NDArray[np.float64], where: Mask) -> float:
-    """Return the mean where the mask is True; of everything when it is True nowhere."""
+    """Return the mean where the mask is True; of everything if it is True nowhere."""
     chosen = values[where]
     return float(chosen.mean() if chosen.size else values.mean())

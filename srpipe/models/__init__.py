@@ -1,1 +1,1 @@
-"""Networks: the generators, the discriminators, the ImageNet networks of the content loss."""
+"""Generators: architectures, weights files, inference, interpolation."""

@@ -1,6 +1,6 @@
-"""Every generator by the name that settings and checkpoints give it.
+"""Generators by their names in settings and checkpoints.
 
-A new one is a file beside this one and a line here; `settings.train.Generator` allows its name.
+To add one: a file beside this one, a line here, and its name in `settings.train.Generator`.
 """
 
 from srpipe.models.plain_sr import PlainSR

@@ -1,17 +1,17 @@
-"""What all generators share: what they take and give, and the global bicubic skip.
+"""The base of all generators: inputs and outputs, and the global bicubic skip.
 
 With the skip (J. Kim et al., "VDSR", CVPR 2016, with Pillow's bicubic) the output is bicubic plus a
-tenth of what the network says, and the network sees ten times the LR image's difference to its 5x5
-mean: what the skip lacks is about 0.005 high, and a network that starts from whole grey levels
-spends its first thousand steps on finding that scale.
+tenth of the network's output, and the network sees ten times the LR image's difference from its 5x5
+mean: the residual is only about 0.005 in magnitude, and a network that starts from whole grey
+levels spends its first thousand steps finding that scale.
 """
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 SCALES = (2, 4, 8)
-# Of the bicubic skip: how much the network's input is raised and its output lowered, and the
-# radius of the mean that is taken off its input.
+# The bicubic skip: the factor by which the network's input is multiplied and its output divided,
+# and the radius of the mean that is subtracted from its input.
 SKIP_GAIN = 10.0
 SKIP_RADIUS = 2
 
@@ -39,7 +39,7 @@ class SRGenerator(nn.Module):
         self.bicubic_skip = bicubic_skip
 
     def require(self, lr: Tensor) -> None:
-        """Refuse a batch of another shape.
+        """Refuse a batch of the wrong shape.
 
         Raises:
             ValueError: the shape is not `(N, channels, H, W)`.
@@ -51,7 +51,7 @@ class SRGenerator(nn.Module):
 def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
     """Interpolate `(N, C, H, W)` to `(N, C, scale*H, scale*W)`; the Keys kernel with a = -0.5.
 
-    `antialias=True` is what gives torch Pillow's kernel; without it a = -0.75.
+    `antialias=True` gives torch Pillow's kernel; without it a = -0.75.
     """
     sr: Tensor = F.interpolate(
         lr, scale_factor=scale, mode="bicubic", align_corners=False, antialias=True
@@ -60,7 +60,7 @@ def upscale_bicubic(lr: Tensor, scale: int) -> Tensor:
 
 
 def local_detail(lr: Tensor) -> Tensor:
-    """Return ten times the difference of `(N, C, H, W)` to its 5x5 mean, H and W at least 3."""
+    """Return ten times the difference of `(N, C, H, W)` from its 5x5 mean, H and W at least 3."""
     size = 2 * SKIP_RADIUS + 1
     around = F.pad(lr, [SKIP_RADIUS] * 4, mode="reflect")
     return (lr - F.avg_pool2d(around, size, stride=1)) * SKIP_GAIN

@@ -1,8 +1,8 @@
-"""Generator checkpoints: the one place that saves and loads them.
+"""Saving and loading generator checkpoints.
 
-A generator checkpoint says everything needed to use it: architecture, hyperparameters, scale, how
-it was trained and what it scored. Loading is weights-only (no code runs), and the plain Swift-SRGAN
-form (`{"model": state_dict}` or a bare state dict, as the public project released it) is read too.
+A checkpoint holds everything needed to use it: architecture, hyperparameters, scale, how it was
+trained, and its scores. Loading is weights-only (no code runs). The plain Swift-SRGAN form
+(`{"model": state_dict}` or a bare state dict, as released by the public project) is read too.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ from srpipe.models.released import released_names
 from srpipe.models.safetensors_file import SUFFIX, read_tensors, write_tensors
 
 FORMAT = "srpipe-generator-1"
-# A released file's record may say that its kernels are stored in half the room.
+# A released file's record may say that its kernels are stored in half precision.
 KERNELS = "kernels"
 HALF = "float16"
 
 
 @dataclass(frozen=True)
 class LoadedGenerator:
-    """A generator in eval mode on the CPU, and what its file says of it.
+    """A generator in eval mode on the CPU, and its file's record.
 
     `record` holds `training` and `metrics` for our checkpoints, more for released ones, and nothing
-    for the plain form and for a mixture.
+    for the plain form and for an interpolated generator.
     """
 
     model: SRGenerator
@@ -50,12 +50,12 @@ def save_generator(
     training: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> None:
-    """Write a checkpoint: the same training gives the same bytes, a fault leaves the old file.
+    """Write a checkpoint: the same training gives the same bytes; on an error the old file stays.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    # Cloned, so that the memory layout that training chose does not show in the bytes.
+    # Cloned, so that the bytes do not depend on the memory layout used in training.
     state = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
@@ -78,7 +78,7 @@ def save_plain(path: Path, loaded: LoadedGenerator) -> None:
     """Write the plain Swift-SRGAN form (a bare state dict), which other tools load.
 
     Raises:
-        CheckpointError: the plain form cannot say what this generator is.
+        CheckpointError: the plain form cannot represent this generator.
         OutputError: the file cannot be written.
     """
     if loaded.architecture != "swift_srgan" or loaded.hyperparameters["bicubic_skip"]:
@@ -92,16 +92,17 @@ def save_plain(path: Path, loaded: LoadedGenerator) -> None:
 
 
 def save_released(path: Path, loaded: LoadedGenerator, facts: Mapping[str, Any]) -> None:
-    """Write a generator as a safetensors file, which needs none of our code to be read.
+    """Write a generator as a safetensors file, readable without our code.
 
-    The same weights and facts give the same bytes. Where the generator is a `swift_srgan` without
-    bicubic skip, the arrays are those of the plain form: spandrel loads the file.
+    The same weights and facts give the same bytes. For a `swift_srgan` without bicubic skip, the
+    arrays are those of the plain form: spandrel loads the file.
 
     Args:
         path: the file, ending in ".safetensors".
-        loaded: the generator; what its file said of its training is recorded.
-        facts: what else there is to say: data, licence, commit, scores. `kernels: float16` stores
-            what has more than one dimension so, in half the room; it is float32 again when loaded.
+        loaded: the generator; its training record is kept.
+        facts: further entries of the record: data, licence, commit, scores. `kernels: float16`
+            stores tensors of more than one dimension in float16, half the size; they are float32
+            again when loaded.
 
     Raises:
         OutputError: the file cannot be written.
@@ -127,7 +128,7 @@ def load_generator(path: Path) -> LoadedGenerator:
     """Load a generator: our checkpoint, a released safetensors file, or the plain Swift-SRGAN form.
 
     Raises:
-        CheckpointError: the file is missing, no checkpoint, or does not fit its architecture.
+        CheckpointError: the file is missing, not a checkpoint, or does not fit its architecture.
     """
     if not path.exists():
         raise CheckpointError(
@@ -150,7 +151,7 @@ def load_generator(path: Path) -> LoadedGenerator:
 
 
 def require_scale(loaded: LoadedGenerator, scale: int, path: Path) -> None:
-    """Refuse a generator of another scale than the images.
+    """Refuse a generator whose scale is not the images'.
 
     Raises:
         CheckpointError: the scales differ.
@@ -163,7 +164,7 @@ def require_scale(loaded: LoadedGenerator, scale: int, path: Path) -> None:
 
 
 def _released(path: Path) -> dict[str, Any]:
-    """Return a safetensors file's content in the form that `load` gives."""
+    """Return a safetensors file's content in the form that `load` returns."""
     state, record = read_tensors(path)
     return {**record, "state_dict": state} if record is not None else dict(state)
 
@@ -175,7 +176,7 @@ def _ours(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, 
 
 
 def _plain(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
-    """Read architecture and hyperparameters of a plain Swift-SRGAN from its shapes."""
+    """Infer architecture and hyperparameters of a plain Swift-SRGAN from its shapes."""
     state = content.get("model", content)
     known = isinstance(state, dict) and all(
         isinstance(state.get(key), Tensor) and state[key].ndim == 4

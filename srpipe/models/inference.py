@@ -1,4 +1,4 @@
-"""From an LR image to an SR image by a generator."""
+"""Super-resolving an LR image with a generator."""
 
 import torch
 
@@ -18,9 +18,9 @@ def super_resolve(
     consistent: bool = False,
     bf16: bool = False,
 ) -> GreyImage:
-    """Super-resolve one grey image; a colour generator sees grey and gives its mean.
+    """Super-resolve one grey image; colour generators get repeated grey, averaged back.
 
-    Arguments and errors as for `unrounded`, and `consistent`: make the result downsample to `lr`
+    Arguments and errors as for `unrounded`, plus `consistent`: make the result downsample to `lr`
     (`consistency.make_consistent`).
 
     Returns:
@@ -33,10 +33,10 @@ def super_resolve(
 def unrounded(
     model: SRGenerator, lr: GreyImage, device: str = "cpu", *, bf16: bool = False
 ) -> FloatImage:
-    """Super-resolve one grey image, before it is rounded to 8 bits.
+    """Super-resolve one grey image without rounding to 8 bits.
 
     Args:
-        model: a generator on `device`; it runs in eval mode and keeps the mode it had.
+        model: a generator on `device`; it runs in eval mode, and its mode is restored.
         lr: `uint8 (h, w)`.
         device: torch device name.
         bf16: autocast to bfloat16, instead of float32.
@@ -45,7 +45,7 @@ def unrounded(
         float32 `(h*scale, w*scale)` in [0, 1].
 
     Raises:
-        CheckpointError: the generator gives values that are no numbers.
+        CheckpointError: the output is not finite.
     """
     was_training = model.training
     model.eval()

@@ -1,4 +1,4 @@
-"""Generators between two: fidelity on one side, perception on the other."""
+"""Network interpolation between a generator for fidelity and one for perception."""
 
 import copy
 
@@ -13,13 +13,13 @@ def interpolate(
 ) -> LoadedGenerator:
     """Return the generator with the weights (1 - alpha) * pixel + alpha * adversarial.
 
-    X. Wang et al., "ESRGAN", ECCV Workshops 2018, call it network interpolation: it makes sense
-    where `adversarial` was trained on from `pixel`. At 0 and at 1 the weights are those of the one
-    or the other, bit by bit. Counts (of BatchNorm's batches) are those of the nearer.
+    Network interpolation (X. Wang et al., "ESRGAN", ECCV Workshops 2018) makes sense if
+    `adversarial` was trained on from `pixel`. At 0 and 1 the weights are bit for bit those of one
+    or the other. Counters (BatchNorm's batches) are taken from the nearer one.
 
     Raises:
         ValueError: `alpha` is not in [0, 1].
-        CheckpointError: the two are not of one architecture with the same hyperparameters.
+        CheckpointError: the architectures or hyperparameters differ.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha}: must be from 0 (pixel) to 1 (adversarial)")
@@ -31,7 +31,7 @@ def interpolate(
         )
     start, end = pixel.model.state_dict(), adversarial.model.state_dict()
     nearer = start if alpha < 0.5 else end
-    # lerp, because it leaves alone what is equal in both; at the ends it would lose signs of zero.
+    # lerp leaves values that are equal in both unchanged; at the ends it would lose signs of zero.
     mixed = {
         name: torch.lerp(start[name], end[name], alpha)
         if 0 < alpha < 1 and value.is_floating_point()
@@ -46,7 +46,7 @@ def interpolate(
 
 
 def same_weights(a: LoadedGenerator, b: LoadedGenerator) -> bool:
-    """Say whether two generators are of one architecture and all their weights are equal."""
+    """Say whether two generators have the same architecture and equal weights."""
     if _differences(a, b):
         return False
     other = b.model.state_dict()
@@ -54,7 +54,7 @@ def same_weights(a: LoadedGenerator, b: LoadedGenerator) -> bool:
 
 
 def _differences(a: LoadedGenerator, b: LoadedGenerator) -> list[str]:
-    """Return what differs in how two generators are built, in words."""
+    """Describe how two generators differ in architecture and hyperparameters."""
     built = [{"architecture": each.architecture, **each.hyperparameters} for each in (a, b)]
     return [
         f"{name} ({built[0].get(name)} and {built[1].get(name)})"

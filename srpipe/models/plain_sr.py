@@ -1,11 +1,11 @@
-"""Our own generator: a plain stack of dense 3x3 convolutions at the LR image's size.
+"""Our own generator: a plain stack of dense 3x3 convolutions at LR resolution.
 
-Every layer costs as much as its feature maps are large, so all of them are small: one PixelShuffle
+A layer's cost grows with the size of its feature maps, so all of them are small: one PixelShuffle
 at the very end (W. Shi et al., "ESPCN", CVPR 2016), a bicubic skip (J. Kim et al., "VDSR", CVPR
-2016), nothing in between but convolution and ReLU. Depthwise convolutions save multiplications and
-cost time: matrix units of CPUs and GPUs have nothing to multiply there. What the skips of residual
-blocks would add, an identity in the kernel's centre does at no cost (RepVGG, X. Ding et al., CVPR
-2021): each hidden convolution starts as one.
+2016), and only convolution and ReLU in between. Depthwise convolutions save multiplications but
+cost time: they cannot use the matrix units of CPUs and GPUs. Instead of residual connections, each
+hidden convolution starts with an identity in its kernel's centre, at no cost (RepVGG, X. Ding et
+al., CVPR 2021).
 """
 
 from collections.abc import Mapping
@@ -17,22 +17,22 @@ from torch.nn import functional as F
 
 from srpipe.models.base import SKIP_GAIN, SRGenerator, local_detail, upscale_bicubic
 
-# Of the hidden layers' first weights: so large a part of He's, beside the identity.
+# Hidden layers start as identity plus this fraction of He initialisation.
 NOISE = 0.1
 
 
 def deepened(weights: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
-    """Return the weights of a network of more hidden layers that makes the same images.
+    """Return the weights of a deeper network with the same output.
 
-    The new ones are identities, spread evenly among the former (T. Chen et al., "Net2Net", ICLR
-    2016): behind a ReLU nothing is negative, and the next one leaves it as it is.
+    The new hidden layers are identities, spread evenly among the old ones (T. Chen et al.,
+    "Net2Net", ICLR 2016): after a ReLU nothing is negative, so the next ReLU changes nothing.
 
     Args:
         weights: state dict of a PlainSR; hidden kernels are `(features, features, 3, 3)`.
-        blocks: hidden layers of the new one, at least as many.
+        blocks: hidden layers of the new network, at least as many.
 
     Returns:
-        The state dict of a PlainSR with `blocks` hidden layers; former tensors are shared.
+        The state dict of a PlainSR with `blocks` hidden layers; existing tensors are shared.
 
     Raises:
         ValueError: `blocks` is smaller.
@@ -54,14 +54,14 @@ def deepened(weights: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
 
 
 class PlainSR(SRGenerator):
-    """Grey images only; the output starts exactly at bicubic.
+    """Grey images only; before training the output is exactly bicubic.
 
     Args:
         channels: image channels, 1.
         features: channels of the hidden layers.
-        blocks: number of hidden convolutions; one before and one after them come on top.
+        blocks: number of hidden convolutions, not counting the first and the last.
         scale: 2, 4 or 8.
-        bicubic_skip: must be True: there is no other form.
+        bicubic_skip: must be True.
 
     Raises:
         ValueError: an argument is not one of the allowed values.
@@ -95,14 +95,14 @@ class PlainSR(SRGenerator):
             lr: float `(N, 1, H, W)` in [0, 1].
 
         Returns:
-            float `(N, 1, scale*H, scale*W)` in [0, 1]; values leave [0, 1] slightly while training
-            (clamping would stop their gradient) and never in eval.
+            float `(N, 1, scale*H, scale*W)` in [0, 1]; in train mode values may leave [0, 1]
+            slightly, because clamping would stop their gradient.
 
         Raises:
             ValueError: the shape is not `(N, 1, H, W)`.
         """
         self.require(lr)
-        # The grey level too: what is saturated, white text or a black frame, is told by it.
+        # The grey level too: it reveals what is saturated, such as white text or a black frame.
         x = torch.cat([local_detail(lr), lr - 0.5], 1)
         x = F.relu(self.head(x), inplace=True)  # (N, F, H, W)
         for convolution in self.body:
@@ -113,9 +113,9 @@ class PlainSR(SRGenerator):
 
     @torch.no_grad()
     def _start(self) -> None:
-        """Start at bicubic, with hidden layers that hand on what they get, and a little noise.
+        """Initialise to bicubic: hidden layers are the identity plus a little noise.
 
-        With the usual weights of He et al. (ICCV 2015) alone, the same 1,500 steps ended 0.8 dB
+        With plain He initialisation (ICCV 2015), the same 1,500 steps ended 0.8 dB
         lower (docs/plain_sr.md).
         """
         nn.init.kaiming_normal_(self.head.weight)

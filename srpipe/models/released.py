@@ -1,4 +1,4 @@
-"""Where weights are: a released model by its name, or any file."""
+"""Locating weights: a released model by name, or any file."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ def released_names() -> list[str]:
 
 
 def weights_file(given: str | Path) -> Path:
-    """Return the file that a user means: a released model's by its name, else the path itself.
+    """Return the file of a released model by its name, else the given path itself.
 
     A name has neither folder nor suffix, such as `plain_sr_x4`; write `./plain_sr_x4` for a file of
-    your own that is called so.
+    your own with that name.
     """
     return FOLDER / f"{given}{SUFFIX}" if str(given) in released_names() else Path(given)

@@ -1,8 +1,9 @@
-"""Safetensors files with one JSON record in the metadata: what others can read without our code.
+"""Safetensors files with one JSON record in the metadata, readable without our code.
 
-The format (safetensors, Hugging Face) holds arrays and strings and no code. The record stands
-under one key, `srpipe`, because the order of several is left to chance: the same content shall be
-the same bytes. It carries a SHA-256 of the arrays, which is checked: the format has no checksum.
+The format (safetensors, Hugging Face) holds arrays and strings but no code. The record is stored
+under one key, `srpipe`, because the order of several is not deterministic, and the same content
+must give the same bytes. It includes a SHA-256 of the arrays, which is verified: the format has no
+checksum.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str
     Args:
         path: the file.
         tensors: by name.
-        record: anything that JSON can hold; `sha256` of the arrays is added.
+        record: any JSON-serialisable content; `sha256` of the arrays is added.
 
     Raises:
         OutputError: the file cannot be written.
@@ -42,10 +43,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
-    """Return the arrays and the record of a file; None where it has none of ours.
+    """Return a file's arrays and our record, or None if it has none.
 
     Raises:
-        CheckpointError: it is missing, no safetensors file, or damaged.
+        CheckpointError: it is missing, not a safetensors file, or damaged.
     """
     try:
         with safe_open(path, "pt") as file:

@@ -1,12 +1,12 @@
-"""Swift-SRGAN and SRGAN generators: one plan, two kinds of convolution.
+"""Swift-SRGAN and SRGAN generators: one architecture, two kinds of convolution.
 
-Plan (SRResNet): C. Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a Generative
-Adversarial Network", CVPR 2017, figure 4. Swift-SRGAN replaces each dense convolution by a
-depthwise separable one: K. Krishnan et al., "SwiftSRGAN - Rethinking Super-Resolution for Efficient
-and Real-time Inference", ICICCT 2021. Module names and shapes are those of the public Swift-SRGAN
-code, so its checkpoints load strictly and other tools (spandrel) load ours.
+Architecture (SRResNet): C. Ledig et al., "Photo-Realistic Single Image Super-Resolution Using a
+Generative Adversarial Network", CVPR 2017, figure 4. Swift-SRGAN replaces each dense convolution by
+a depthwise separable one: K. Krishnan et al., "SwiftSRGAN - Rethinking Super-Resolution for
+Efficient and Real-time Inference", ICICCT 2021. Module names and shapes are those of the public
+Swift-SRGAN code, so its checkpoints load strictly and other tools (spandrel) load ours.
 
-The global bicubic skip is ours and off in the published form; see `base`.
+The global bicubic skip is our addition, off in the published form; see `base`.
 """
 
 import math
@@ -49,9 +49,9 @@ class SeparableConv2d(nn.Module):
         return self.pointwise(x)  # type: ignore[no-any-return]
 
     def dense(self) -> tuple[Tensor, Tensor | None]:
-        """Return weight `(out, in, k, k)` and bias `(out,)` of the one convolution it amounts to.
+        """Return weight `(out, in, k, k)` and bias `(out,)` of the equivalent dense convolution.
 
-        The same function to rounding, at the border too: zeros are padded before either bias.
+        Equal up to rounding, at the border too: zeros are padded before either bias.
         """
         weight = self.pointwise.weight * self.depthwise.weight.transpose(0, 1)
         if self.pointwise.bias is None or self.depthwise.bias is None:
@@ -80,7 +80,7 @@ class ConvBlock(nn.Module):
             in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=not norm
         )
         self.bn = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
-        # The public code creates this PReLU even where it is not used, and its checkpoints hold it.
+        # The public code creates this PReLU even where it is unused, and its checkpoints hold it.
         self.act = nn.PReLU(out_channels)
         self.activation = activation
         if not activation:
@@ -117,7 +117,7 @@ class UpsampleBlock(nn.Module):
 
 
 class SRResNet(SRGenerator):
-    """The plan that both generators share.
+    """The architecture that both generators share.
 
     Args:
         convolution: the kind of convolution, `SeparableConv2d` or `nn.Conv2d`.
@@ -163,8 +163,8 @@ class SRResNet(SRGenerator):
             lr: float `(N, channels, H, W)` in [0, 1].
 
         Returns:
-            float `(N, channels, scale*H, scale*W)` in [0, 1]. With the bicubic skip, values leave
-            [0, 1] slightly while training (clamping would stop their gradient) and never in eval.
+            float `(N, channels, scale*H, scale*W)` in [0, 1]. With the bicubic skip, values may
+            leave [0, 1] slightly in train mode, because clamping would stop their gradient.
 
         Raises:
             ValueError: the shape is not `(N, channels, H, W)`.
@@ -180,12 +180,12 @@ class SRResNet(SRGenerator):
         return sr if self.training else sr.clamp(0, 1)
 
     def _upsample(self, x: Tensor) -> Tensor:
-        """Apply `upsampler` and `final_conv` to `(N, F, H, W)`, the last steps at half their size.
+        """Apply `upsampler` and `final_conv` to `(N, F, H, W)`, the last steps at half resolution.
 
-        As written - PixelShuffle, PReLU, 9x9 convolution of 64 maps at the SR image's size -
-        these steps took a third of the training time. PReLU of a shuffled map is the shuffle of
-        PReLU, and a convolution after a shuffle is a convolution before it (`before_shuffle`): the
-        same function to rounding, several times faster, and no map is as large as the image.
+        As published - PixelShuffle, PReLU, 9x9 convolution of 64 maps at SR resolution - these
+        steps took a third of the training time. PReLU commutes with the shuffle, and a convolution
+        after a shuffle has an equivalent before it (`before_shuffle`): the same function up to
+        rounding, several times faster, and no map is as large as the image.
         """
         *first, last = cast("list[UpsampleBlock]", list(self.upsampler))
         for block in first:
@@ -201,11 +201,11 @@ class SRResNet(SRGenerator):
         return F.pixel_shuffle(x, 2)
 
     def _start_at_bicubic(self) -> None:
-        """Start at bicubic, with features that still hold the image.
+        """Initialise to bicubic, with features that preserve the image.
 
-        torch's default weights shrink the signal in every layer, and a depthwise convolution with
-        random weights blurs it (the grey one at the input is a single 9x9 filter). He et al., ICCV
-        2015, keep its size; a centred 1 in the depthwise ends keeps its detail.
+        torch's default initialisation shrinks the signal in every layer, and random depthwise
+        kernels blur it (for grey, the first is a single 9x9 filter). He initialisation (ICCV 2015)
+        keeps its scale; a centred 1 in the first and last depthwise kernels keeps its detail.
         """
         self._keep_the_size_of_the_signal()
         last = self.final_conv
@@ -219,12 +219,13 @@ class SRResNet(SRGenerator):
 
     @torch.no_grad()
     def _start_at_interpolation(self) -> None:
-        """Start, without a skip, at a smooth interpolation: one feature carries the image through.
+        """Initialise, without a skip, to a smooth interpolation: one feature carries the image.
 
-        From torch's default weights a network needs thousands of steps to give back its input. The
-        residual body starts at 0 (P. Goyal et al., 2017: the last BatchNorm's weight), the image
-        passes by it, each pixel is repeated by the shuffles (A. Aitken et al., "ICNR", 2017), and
-        the last convolution smooths the steps. tanh bends what is near 0 and 1; that is learned.
+        With torch's default initialisation a network needs thousands of steps to reproduce its
+        input. The residual body starts at 0 (P. Goyal et al., 2017: the last BatchNorm's weight),
+        the image bypasses it, the shuffles repeat each pixel (A. Aitken et al., "ICNR", 2017), and
+        the last convolution smooths the result. tanh distorts values near 0 and 1; training
+        corrects that.
         """
         self._keep_the_size_of_the_signal()
         nn.init.zeros_(cast("nn.BatchNorm2d", self.convblock.bn).weight)
@@ -239,7 +240,7 @@ class SRResNet(SRGenerator):
         nn.init.constant_(last.bias, -1.0)  # type: ignore[arg-type]
 
     def _keep_the_size_of_the_signal(self) -> None:
-        """Give every convolution the weights of He et al., ICCV 2015, and no bias."""
+        """Give every convolution He initialisation (ICCV 2015) and zero bias."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 depthwise = module.groups > 1
@@ -311,7 +312,7 @@ def _carry(
 
 
 def before_shuffle(weight: Tensor) -> Tensor:
-    """Return the convolution that does before PixelShuffle(2) what a 9x9 one does after it.
+    """Return the convolution before PixelShuffle(2) that is equivalent to a 9x9 one after it.
 
     With phases a of the output pixel 2i + a and p of the input pixel 2(i + k) + p, the tap between
     them is 2k + p - a: at most 4 away, so k runs over -2..2.
@@ -325,7 +326,7 @@ def before_shuffle(weight: Tensor) -> Tensor:
     out_channels, in_channels = weight.shape[:2]
     phase = torch.arange(2, device=weight.device)
     k = torch.arange(-2, 3, device=weight.device)
-    # The tap's place in the 9 taps with a zero on either side: -5..5 to 0..10. (a, p, k)
+    # Index of the tap among the 9 taps padded by a zero on either side: -5..5 to 0..10. (a, p, k)
     place = 2 * k[None, None, :] + phase[None, :, None] - phase[:, None, None] + 5
     taps = F.pad(weight, [1, 1, 1, 1])[:, :, place][..., place]  # (out, in, a, p, k, b, q, l)
     return taps.permute(0, 2, 5, 1, 3, 6, 4, 7).reshape(4 * out_channels, 4 * in_channels, 5, 5)

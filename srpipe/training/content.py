@@ -1,4 +1,4 @@
-"""The feature network of the content loss, as the settings name it.
+"""The configured feature network of the content loss.
 
 J. Johnson et al., "Perceptual Losses", ECCV 2016. Cut at stride 16, deep enough to see structure,
 shallow enough for 96-pixel training crops.
@@ -17,7 +17,7 @@ MOBILENET_BLOCKS = 14
 
 
 def load_content(settings: Content) -> ContentFeatures:
-    """Build the network that the settings name, with ImageNet weights.
+    """Build the configured network with ImageNet weights.
 
     Raises:
         DownloadError: torchvision's weights could not be fetched.

@@ -1,6 +1,6 @@
 """Exponential moving average of a generator's weights (B. Polyak & A. Juditsky, 1992).
 
-torch's AveragedModel fetches its step count from the device in every step; this one never waits.
+torch's AveragedModel fetches its step count from the device in every step; this one never syncs.
 """
 
 import copy
@@ -13,10 +13,10 @@ N = TypeVar("N", bound=nn.Module)
 
 
 class Ema(Generic[N]):
-    """A copy of a network that follows it.
+    """A copy of a network with the moving average of its weights.
 
-    After step n the EMA keeps min(decay, (1 + n) / (10 + n)) of itself: over a short stage,
-    or early in a long one, the weights it started with would otherwise still weigh. BatchNorm's
+    The decay after step n is min(decay, (1 + n) / (10 + n)): in a short stage, or early in a long
+    one, the initial weights would otherwise dominate. BatchNorm's
     running statistics are averaged like weights; counters are copied. With decay 0 it is the
     network itself.
     """
@@ -28,7 +28,7 @@ class Ema(Generic[N]):
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take in the network's weights after an optimizer's step."""
+        """Update with the network's weights after an optimizer step."""
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
         averaged: list[Tensor] = []

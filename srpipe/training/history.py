@@ -1,4 +1,4 @@
-"""What training did, epoch by epoch: one record a row, as table and as pictures."""
+"""The training history: one record per epoch, as a table and as plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,13 +17,13 @@ BLIND = 0.02
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch. Losses are means over its steps, unweighted; None where a term was off.
+    """One epoch. Losses are means over its steps, unweighted; None if a term is off.
 
     `learning_rate` is the generator's in the first step. The gradient norms are means, before
     clipping. `d_real` and `d_fake` are the discriminator's mean probability of "HR" for HR and for
-    SR crops, `d_real_accuracy` and `d_fake_accuracy` the fractions of its verdicts on them (one a
-    crop, or one a pixel of the unet) that are right; relative ones in the relativistic form.
-    The scores are means over the validation images.
+    SR crops, `d_real_accuracy` and `d_fake_accuracy` the fractions of its predictions on them (one
+    per crop, or per pixel for the unet) that are correct; of relative predictions in the
+    relativistic form. The scores are means over the validation images.
     """
 
     epoch: int
@@ -75,8 +75,8 @@ def epoch_record(
         epoch: its number.
         adversarial: whether it belongs to the adversarial stage.
         learning_rate: the generator's in its first step.
-        means: of what `training.steps` returns, over the epoch's steps.
-        scores: of the validation images, means by name.
+        means: means over the epoch's steps of what `training.steps` returns.
+        scores: mean validation scores by name.
     """
     return EpochRecord(
         epoch=epoch,
@@ -104,17 +104,17 @@ def epoch_record(
 
 
 def as_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
-    """Return the history as a table with a row an epoch."""
+    """Return the history as a table, one row per epoch."""
     return pd.DataFrame(
         [asdict(record) for record in history],
         columns=[field.name for field in fields(EpochRecord)],
     )
 
 
-def verdict(history: Sequence[EpochRecord]) -> dict[str, Any]:
-    """Return how training ended, for the metrics file: last validation scores, discriminator."""
+def summary(history: Sequence[EpochRecord]) -> dict[str, Any]:
+    """Return the last validation scores and discriminator state, for the metrics file."""
     last = history[-1]
-    judged = [record for record in history if record.stage == "adversarial"]
+    adversarial = [record for record in history if record.stage == "adversarial"]
     result: dict[str, Any] = {
         "epochs": last.epoch,
         "loss": rounded(last.loss, 6),
@@ -133,13 +133,13 @@ def verdict(history: Sequence[EpochRecord]) -> dict[str, Any]:
             "real_accuracy": rounded(last.d_real_accuracy or 0.0),
             "fake_accuracy": rounded(last.d_fake_accuracy or 0.0),
             "state": last.d_state,
-            "collapsed_epochs": sum(record.d_state != "healthy" for record in judged),
+            "collapsed_epochs": sum(record.d_state != "healthy" for record in adversarial),
         }
     return result
 
 
 def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:
-    """Draw loss terms, the discriminator's verdicts and gradient norms over the epochs, as PNG.
+    """Plot loss terms, discriminator predictions and gradient norms over the epochs, as PNG.
 
     Raises:
         OutputError: the file cannot be written.
@@ -156,7 +156,7 @@ def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:
         values = pd.to_numeric(table[name])
         if values.notna().any():
             left.plot(table["epoch"], values, marker="o", label=label)
-    # The image loss "psnr" is a logarithm, and below 0.
+    # The image loss "psnr" is a logarithm and negative.
     scale = "log" if pd.to_numeric(table["loss"]).min() > 0 else "symlog"
     left.set(title="Losses (unweighted terms)", xlabel="epoch")
     left.set_yscale(scale, **({} if scale == "log" else {"linthresh": 1e-3}))
@@ -184,7 +184,7 @@ def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:
 
 
 def plot_validation(history: Sequence[EpochRecord], path: Path) -> None:
-    """Draw the scores on the validation images over the epochs, as PNG.
+    """Plot the validation scores over the epochs, as PNG.
 
     Raises:
         OutputError: the file cannot be written.

@@ -38,18 +38,18 @@ def train(
     store: Store | None,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
 ) -> TrainingResult:
-    """Train a generator on packed pairs, from where `store` says that an earlier process was.
+    """Train a generator on packed pairs, resuming from the state in `store` if there is one.
 
     Args:
         task: what to train.
         hardware: where and how.
-        store: where to save what is needed to go on; None in all but the first process.
-        on_epoch: called in the first process with each epoch's record, those of earlier processes
-            included.
+        store: where the training state is saved; None in all but the first process.
+        on_epoch: called in the first process with each epoch's record, including those before an
+            interruption.
 
     Raises:
-        DataError: the images do not suit the crops.
-        SettingsError: the batch cannot be shared equally.
+        DataError: the images are too small or too few for the crops.
+        SettingsError: the batch cannot be split equally among the processes.
         TrainingError: the loss is no longer finite, or another process is lost.
         CheckpointError: the saved state is damaged.
     """
@@ -83,7 +83,7 @@ def train(
 
 
 def _begin(task: Task, hardware: Hardware, store: Store | None) -> tuple[StageState, Progress]:
-    """Return the state to train on from: a new one, or the saved one."""
+    """Return the state to train from: a new one, or the saved one."""
     first = hardware.group.first
     saved = hardware.group.from_first(lambda: store.load() if store else None)
     start = task.start.weights if task.start else None
@@ -93,7 +93,7 @@ def _begin(task: Task, hardware: Hardware, store: Store | None) -> tuple[StageSt
     if saved["stage"]["pixel"] is not None:
         state = adversarial_stage(task.settings, task.packed.scale, state.ema.network, hardware)
     state.load(saved["stage"])
-    # The sums were over the whole batch; each process goes on from the same ones.
+    # The sums were over the whole batch; each process continues from the same ones.
     sums = {name: value.to(hardware.device) for name, value in saved["sums"].items()}
     history = [EpochRecord(**each) for each in saved["history"]]
     progress = Progress(saved["epoch"], saved["steps"], sums, history)
@@ -110,7 +110,7 @@ def _begin(task: Task, hardware: Hardware, store: Store | None) -> tuple[StageSt
 def _train_epoch(
     task: Task, state: StageState, progress: Progress, hardware: Hardware, saver: Saver
 ) -> None:
-    """Train the rest of the epoch that `progress` is in."""
+    """Train the rest of the epoch in `progress`."""
     group, clip = hardware.group, task.settings.gradient_clip
     objective = task.objective(progress.epoch)
     state.generator.network.train()
@@ -156,8 +156,8 @@ def _validate(
 ) -> dict[str, float]:
     """Score the generator on whole validation images, exactly as evaluation does.
 
-    Each process scores its share of them; the means are over all, in their order, so that they do
-    not depend on the number of processes.
+    Each process scores its share; means are over all images in order, so that they do not depend on
+    the number of processes.
     """
     part = [score(super_resolve(generator, each.lr, hardware.device), each) for each in references]
     scores = hardware.group.gather(part, total)

@@ -1,8 +1,8 @@
-"""The terms of the generator's loss and the discriminator's, as plain functions.
+"""Generator and discriminator losses, as plain functions.
 
 Image tensors are float `(N, C, H, W)` in [0, 1]; every term is a mean over whole crops, so weights
-do not depend on batch or crop size. Where a crop's margin does not count (`training.steps`) SR is
-HR, and the image term is the smaller for it.
+do not depend on batch or crop size. In ignored margins (`training.steps`) SR is set to HR, which
+makes the image term smaller.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ ADVERSARIAL_FORMS = ("bce", "hinge", "relativistic")
 
 @dataclass(frozen=True)
 class Objective:
-    """What a generator minimises.
+    """The generator's objective.
 
     Attributes:
-        weights: of each term, 0 switches it off; and which image loss.
-        form: of the adversarial loss: "bce", "hinge" or "relativistic".
-        content: the feature network; needed by adversarial epochs where its weight is not 0.
+        weights: the weight of each term, 0 switches it off; and the image loss.
+        form: the adversarial loss: "bce", "hinge" or "relativistic".
+        content: the feature network; needed in adversarial epochs if its weight is not 0.
     """
 
     weights: Loss
@@ -46,12 +46,12 @@ class GeneratorLoss:
 
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """The discriminator's loss, `total`, and what its verdicts were: scalars, detached.
+    """The discriminator's loss, `total`, and statistics of its predictions: scalars, detached.
 
-    A score is the mean probability of "HR", an accuracy the fraction of verdicts that are right,
-    both in [0, 1], over HR (`real`) and over SR crops (`fake`). A network that judges pixels gives
-    a verdict a pixel. In the relativistic form, verdicts are on the relative logits: where 0 lies
-    among the absolute ones means nothing there.
+    A score is the mean probability of "HR", an accuracy the fraction of correct predictions, both
+    in [0, 1], over HR (`real`) and over SR crops (`fake`). A discriminator with one logit per pixel
+    predicts per pixel. In the relativistic form, predictions use relative logits: the zero of
+    absolute ones has no meaning there.
     """
 
     total: Tensor
@@ -62,15 +62,15 @@ class DiscriminatorLoss:
 
 
 def image_loss(kind: str, sr: Tensor, hr: Tensor) -> Tensor:
-    """Return how far SR is from HR.
+    """Return the image loss of SR.
 
     mse: the mean squared difference.
     l1: the mean absolute difference.
-    psnr: the mean over the crops of ln(mse), which is minus the mean PSNR but for a factor (L. Chen
-    et al., "NAFNet", ECCV 2022). Crops weigh alike, be they smooth or full of letters.
+    psnr: the mean over the crops of ln(mse), the negative mean PSNR up to a factor (L. Chen et al.,
+    "NAFNet", ECCV 2022). Smooth crops and crops full of letters count the same.
 
     Raises:
-        ValueError: `kind` is another.
+        ValueError: `kind` is unknown.
     """
     if kind == "mse":
         return F.mse_loss(sr, hr)
@@ -93,10 +93,10 @@ def adversarial_loss(form: str, fake_logits: Tensor, real_logits: Tensor | None)
     Args:
         form: "bce", "hinge" or "relativistic".
         fake_logits: of SR, any shape, with gradient.
-        real_logits: of HR, of the same shape, without gradient; for the relativistic form alone.
+        real_logits: of HR, of the same shape, without gradient; only for the relativistic form.
 
     Raises:
-        ValueError: the form is another, or the relativistic form has no logits of HR.
+        ValueError: the form is unknown, or the relativistic form has no logits of HR.
     """
     _require_form(form)
     fake = _wide(fake_logits)
@@ -118,7 +118,7 @@ def content_loss(features: nn.Module, sr: Tensor, hr: Tensor) -> Tensor:
 
 
 def total_variation_loss(sr: Tensor) -> Tensor:
-    """Return the mean squared difference of neighbours, down and across (Rudin et al., 1992)."""
+    """Return the mean squared vertical and horizontal differences (Rudin et al., 1992)."""
     down = (sr[..., 1:, :] - sr[..., :-1, :]).square().mean()
     across = (sr[..., :, 1:] - sr[..., :, :-1]).square().mean()
     return down + across
@@ -129,15 +129,15 @@ def generator_loss(
 ) -> GeneratorLoss:
     """Return the generator's loss.
 
-    The adversarial and the content term belong to the adversarial stage: without a discriminator
-    only the image and the total-variation term are taken.
+    The adversarial and content terms belong to the adversarial stage: without a discriminator only
+    the image and total-variation terms are used.
 
     Args:
         sr: the generator's output, with gradient.
         hr: the ground truth, of the same shape.
-        objective: what is minimised.
+        objective: the terms and their weights.
         discriminator: frozen for this step by the caller, or None in the pixel stage. The
-            relativistic form gives it `hr` too, without gradient.
+            relativistic form applies it to `hr` too, without gradient.
 
     Raises:
         ValueError: the feature network is needed and was not given.
@@ -161,12 +161,12 @@ def generator_loss(
 
 
 def discriminator_loss(form: str, real_logits: Tensor, fake_logits: Tensor) -> DiscriminatorLoss:
-    """Return the discriminator's loss: the mean of that on HR and that on SR.
+    """Return the discriminator's loss: the mean of its loss on HR and on SR.
 
-    bce: the cross-entropy. hinge: how far logits are from 1 for HR, from -1 for SR, and 0 beyond;
-    published as the sum of both sides, here their mean, as in the other forms.
-    relativistic: the cross-entropy of each logit less the mean of the other side's. Sources, and
-    what a mean is taken over: `adversarial_loss`.
+    bce: the cross-entropy. hinge: max(0, 1 - logit) for HR, max(0, 1 + logit) for SR; published as
+    their sum, here their mean, as in the other forms.
+    relativistic: the cross-entropy of each logit minus the mean of the other side's. See
+    `adversarial_loss` for sources and the scope of the means.
 
     Args:
         form: "bce", "hinge" or "relativistic".
@@ -174,7 +174,7 @@ def discriminator_loss(form: str, real_logits: Tensor, fake_logits: Tensor) -> D
         fake_logits: of *detached* SR, of the same shape, with gradient.
 
     Raises:
-        ValueError: the form is another.
+        ValueError: the form is unknown.
     """
     _require_form(form)
     real, fake = _wide(real_logits), _wide(fake_logits)
@@ -203,12 +203,12 @@ def _adversarial(form: str, discriminator: nn.Module, sr: Tensor, hr: Tensor) ->
 
 
 def _wide(logits: Tensor) -> Tensor:
-    """Return logits in float32, or in what is wider."""
+    """Return logits in float32, or wider."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _relative(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each side's logits less the mean of the other's."""
+    """Return each side's logits minus the mean of the other's."""
     return real - fake.mean(), fake - real.mean()
 
 

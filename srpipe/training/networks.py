@@ -1,4 +1,4 @@
-"""Generators and discriminators as the settings name them."""
+"""Building the configured generators and discriminators."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from srpipe.training.discriminators import swift, unet
 
 
 def build_generator(settings: Generator, scale: int) -> SRGenerator:
-    """Return a new generator with the architecture that the settings name."""
+    """Build the configured generator with new weights."""
     return ARCHITECTURES[settings.name](**hyperparameters(settings, scale))
 
 
@@ -21,7 +21,7 @@ def hyperparameters(settings: Generator, scale: int) -> dict[str, Any]:
 
 
 def build_discriminator(settings: Discriminator, channels: int) -> nn.Module:
-    """Build the discriminator that the settings name, in train mode.
+    """Build the configured discriminator, in train mode.
 
     Args:
         settings: of the discriminator.

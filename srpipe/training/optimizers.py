@@ -1,12 +1,13 @@
-"""The optimizers of a network: AdamW, or Muon for weights that are matrices and AdamW for others.
+"""Optimizers: AdamW, or Muon for matrix-shaped weights and AdamW for the rest.
 
-Muon (K. Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks") turns each
-step of a matrix into the nearest one whose singular values are all alike, so that rare directions
-are learned as fast as frequent ones. torch's takes matrices only; here a convolution's kernel is
-one of (outputs, inputs * height * width).
+Muon (K. Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks")
+orthogonalises each update, so that all its singular values are equal and rare directions are
+learned as fast as frequent ones. torch's takes only matrices; here a convolution's kernel is one,
+of (outputs, inputs * height * width).
 
-It finds that step in bfloat16, whatever the precision of training, and magnifies what is small in a
-gradient: other hardware, or another number of processes, differs by more than with AdamW.
+It computes that update in bfloat16, whatever the training precision, and amplifies small parts of a
+gradient: results on other hardware, or with another number of processes, differ more than with
+AdamW.
 """
 
 from collections.abc import Iterable
@@ -19,25 +20,25 @@ from srpipe.settings.train import MUON_CHANNELS, Optimization
 
 
 class ConvolutionMuon(Muon):
-    """Muon for the kernels of convolutions.
+    """Muon for convolution kernels.
 
-    Its steps have the size of AdamW's (scaled as by J. Liu et al., 2025, "Muon is scalable for LLM
-    training"), so that both take one learning rate. They do not depend on the gradient's size.
+    Updates have the size of AdamW's (scaled as in J. Liu et al., 2025, "Muon is scalable for LLM
+    training"), so that both use one learning rate. They do not depend on the gradient's scale.
 
     Args:
-        kernels: weights `(outputs, inputs, height, width)`, float, in the memory layout that they
-            keep: contiguous or channels_last.
+        kernels: weights `(outputs, inputs, height, width)`, float, in their final memory layout:
+            contiguous or channels_last.
         lr: learning rate.
         weight_decay: decoupled, as AdamW's.
 
     Raises:
-        RuntimeError: a kernel is in no such layout.
+        RuntimeError: a kernel has another layout.
     """
 
     def __init__(self, kernels: Iterable[Tensor], *, lr: float, weight_decay: float) -> None:
         self.kernels = list(kernels)
         self.last = [not kernel.is_contiguous() for kernel in self.kernels]
-        # A view and no copy: what is written to the matrix is written to the kernel.
+        # A view, not a copy: writing to the matrix writes to the kernel.
         matrices = [
             nn.Parameter(_rows(kernel.detach(), last).view(len(kernel), -1))
             for kernel, last in zip(self.kernels, self.last, strict=True)
@@ -49,20 +50,20 @@ class ConvolutionMuon(Muon):
         """Take a step with the gradients of the kernels.
 
         Raises:
-            RuntimeError: a kernel has been moved since, and its matrix is another's memory.
+            RuntimeError: a kernel has been moved since, and its matrix no longer shares its memory.
         """
         (group,) = self.param_groups
         for matrix, kernel, last in zip(group["params"], self.kernels, self.last, strict=True):
             if matrix.data_ptr() != kernel.data_ptr():
                 raise RuntimeError("a kernel was moved after its optimizer was made")
-            # The gradient may be in the other layout: then this is a copy.
+            # If the gradient is in the other layout, this is a copy.
             matrix.grad = (
                 None if kernel.grad is None else _rows(kernel.grad, last).reshape(matrix.shape)
             )
         super().step()  # type: ignore[no-untyped-call]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of the kernels."""
+        """Reset the gradients of the kernels."""
         for kernel in self.kernels:
             if set_to_none:
                 kernel.grad = None
@@ -79,13 +80,13 @@ def optimizers_of(
     betas: tuple[float, float],
     weight_decay: float,
 ) -> tuple[Optimizer, ...]:
-    """Return the optimizers of all weights of a network that learn; each weight has one.
+    """Return the optimizers of a network's trainable weights; each weight has exactly one.
 
     Args:
-        network: where it shall be, in its final memory layout.
-        name: "adamw", or "muon": that for kernels from at least 16 to at least 16 channels, AdamW
-            for all else. Depthwise kernels, a first or last layer of few channels, have no
-            directions that were worth balancing.
+        network: on its final device and in its final memory layout.
+        name: "adamw", or "muon": Muon for kernels with at least 16 input and 16 output channels,
+            AdamW for all else. Depthwise kernels, and first or last layers of few channels, have no
+            directions worth balancing.
         lr: learning rate.
         betas: of AdamW.
         weight_decay: decoupled.
@@ -114,5 +115,5 @@ def _adamw(
 
 
 def _rows(kernel: Tensor, last: bool) -> Tensor:
-    """Return a kernel with its axes in the order in which memory holds a weight's."""
+    """Return a kernel with its axes in memory order."""
     return kernel.permute(0, 2, 3, 1) if last else kernel

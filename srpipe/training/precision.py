@@ -1,4 +1,4 @@
-"""Which arithmetic each network trains in: float32, or bfloat16 autocast where that is faster."""
+"""Training precision of each network: float32, or bfloat16 autocast where that is faster."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Precision:
     discriminator: bool
 
     def record(self) -> dict[str, str]:
-        """Return the choice in words, to be kept with the weights."""
+        """Return the choice in words, to be recorded with the weights."""
         return {name: "bf16" if used else "fp32" for name, used in vars(self).items()}
 
 
@@ -24,9 +24,9 @@ FP32 = Precision(generator=False, discriminator=False)
 def choose(setting: str, device: str, discriminator: str) -> Precision:
     """Return the precision of a setting ("fp32", "bf16" or "auto") on a device.
 
-    "auto" is bf16 on GPUs that have it. On CPUs it is bf16 with AMX, for what is made of dense
-    convolutions: `benchmarks.training` found depthwise ones, of which the swift discriminator and
-    the content network are made, slower in bf16 there.
+    "auto" is bf16 on GPUs that support it, and on CPUs with AMX for networks of dense convolutions:
+    `benchmarks.training` found depthwise ones, used by the swift discriminator and the content
+    network, slower in bf16 there.
     """
     if setting != "auto":
         return Precision(setting == "bf16", setting == "bf16")
@@ -46,7 +46,7 @@ def autocast(device: str, enabled: bool) -> torch.autocast:
 
 
 def compiled(network: nn.Module, mode: str | None) -> nn.Module:
-    """Return the network compiled in a mode of torch.compile, or as it is when that is None."""
+    """Return the network compiled in a torch.compile mode, or unchanged if the mode is None."""
     if mode is None:
         return network
     result: nn.Module = torch.compile(network, mode=mode)  # type: ignore[assignment]

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 # How long a process waits for the others: longer than rank 0 needs to write a checkpoint.
 PATIENCE = timedelta(minutes=10)
-# Seconds until a process tells that another one is lost. On the machine where that one died, the
+# Seconds before a process reports that another one is lost. On the machine where that one died, the
 # launcher knows why, and has ended this process by then.
 GRACE = 5.0
 
@@ -36,7 +36,7 @@ GRACE = 5.0
 class Group:
     """The training processes, seen from one of them; `size` 1 needs no torch.distributed.
 
-    `launcher` is the process id of the one that started this one, where there are several.
+    `launcher` is the id of the process that started this one, if there are several.
     """
 
     rank: int = 0
@@ -45,17 +45,17 @@ class Group:
 
     @property
     def first(self) -> bool:
-        """Say whether this process speaks and writes for all."""
+        """Say whether this process reports and writes for all."""
         return self.rank == 0
 
     def require_same(self, what: str) -> None:
-        """Refuse to train where the processes have not been given the same task.
+        """Refuse to train if the processes have different tasks.
 
         Args:
             what: the fingerprint of this process's task.
 
         Raises:
-            SettingsError: another process has another one.
+            SettingsError: another process has a different one.
         """
         if self.size == 1:
             return
@@ -70,7 +70,7 @@ class Group:
             )
 
     def require_launcher(self) -> None:
-        """Stop when the process that started this one is gone: nobody waits for the result.
+        """Stop if the process that started this one is gone: nobody waits for the result.
 
         Raises:
             TrainingError: it is gone.
@@ -95,7 +95,7 @@ class Group:
         return [parts[index % self.size][index // self.size] for index in range(total)]
 
     def means(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the means over the processes of scalars that each of them has."""
+        """Return the means of scalars over the processes."""
         if self.size == 1 or not values:
             return {name: value.clone() for name, value in values.items()}
         stacked = torch.stack([values[name] for name in sorted(values)])
@@ -104,10 +104,10 @@ class Group:
         return dict(zip(sorted(values), stacked / self.size, strict=True))
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """Return what `make` returns in the first process, in all of them.
+        """Return in all processes what `make` returns in the first one.
 
         Raises:
-            TrainingError: `make` failed in the first process, which has told why.
+            TrainingError: `make` failed in the first process, which reported why.
         """
         if self.size == 1:
             return make()
@@ -127,7 +127,7 @@ def launched() -> bool:
 
 
 def needed() -> bool:
-    """Say whether the environment asks for several processes that are not there yet."""
+    """Say whether the environment asks for several processes that are not running yet."""
     if launched():
         return False
     return environment.processes(environment.device_name()) > 1 or "PET_NNODES" in os.environ
@@ -146,13 +146,13 @@ def wanted() -> int:
 def launch(module: str) -> None:
     """Run `python -m module` in as many processes as the environment asks for, until all end.
 
-    Each process gets an equal part of the CPUs. torchrun's own variables (PET_NNODES,
+    Each process gets an equal share of the CPUs. torchrun's own variables (PET_NNODES,
     PET_NODE_RANK, PET_MASTER_ADDR, PET_MASTER_PORT, ...) are followed.
 
     Raises:
         TrainingError: a process died.
-        SystemExit: a process ended with a fault that it has told, with that exit code, or this one
-            was told to stop.
+        SystemExit: a process ended with an error that it reported, with that exit code, or this one
+            received a signal to stop.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -160,7 +160,7 @@ def launch(module: str) -> None:
 
     count = environment.processes(environment.device_name())
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, environment.available_cpus() // count)))
-    # Its warnings repeat, in many lines, what is said below in one.
+    # Its warnings repeat, in many lines, the one message below.
     for name in ("torch.distributed", "torch.distributed.elastic.agent.server.api"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     options = ["--nproc-per-node", str(count), "--module", module]
@@ -180,16 +180,16 @@ def launch(module: str) -> None:
             "all of them within ten minutes, and check PET_MASTER_ADDR and PET_MASTER_PORT"
         ) from error
     except SignalException as error:
-        # The engine has passed it on.
+        # The engine has passed the signal on.
         raise SystemExit(128 + error.sigval) from error
 
 
 def _fault(codes: dict[int, int], first: int = 0) -> BaseException:
-    """Return what to raise.
+    """Return the exception to raise.
 
     Args:
         codes: the exit codes of this machine's processes that failed, by rank.
-        first: the rank of the process that tells what all of this machine's have met.
+        first: the rank of the process that reports errors common to all of this machine's.
     """
     # SIGTERM is how the engine ends the others.
     killed = [rank for rank, code in codes.items() if code < 0 and -code != signal.SIGTERM]
@@ -220,7 +220,7 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
     if device == "cuda" and launched():
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     if ":" in device:
-        # Events, and messages of objects, go by the current device.
+        # Events and object collectives use the current device.
         torch.cuda.set_device(device)
     if not launched():
         yield Group(), device
@@ -233,13 +233,13 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
             device_id=torch.device(device) if cuda else None,
         )
     yield Group(dist.get_rank(), dist.get_world_size(), parent), device
-    # Not after a fault: NCCL would wait for the others before the fault is told.
+    # Not after an error: NCCL would wait for the others before it is reported.
     dist.destroy_process_group()
 
 
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn a fault of the connection, or full memory of a GPU, into a TrainingError."""
+    """Turn a connection error, or a GPU out of memory, into a TrainingError."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -1,9 +1,10 @@
-"""What an interrupted training needs to go on, kept outside of DVC's outputs.
+"""The state of interrupted trainings, kept outside DVC's outputs.
 
-Why not DVC's `persist`: `dvc exp run` restores the last committed outputs first, and a persisted
-file would train on after a changed learning rate. Here every run has a folder named by the
-fingerprint of all that decides its result - settings, data, code - so that the same command goes on
-and any other starts anew, under `dvc repro`, `dvc exp run` and `dvc exp run --temp` alike.
+Not with DVC's `persist`: `dvc exp run` restores the last committed outputs first, and training
+would continue from a persisted file even after a change of the learning rate. Here every run has a
+folder named by the fingerprint of everything that determines its result - settings, data, code - so
+that the same command resumes and any other starts afresh, under `dvc repro`, `dvc exp run` and
+`dvc exp run --temp` alike.
 """
 
 import contextlib
@@ -31,8 +32,8 @@ IDENTITY = "identity.json"
 NAME = "name.json"
 LOCK = "lock"
 FINISHED = "finished.json"
-# The parts of srpipe whose code decides what training computes. tests/training/test_resume.py holds
-# this against what the loop imports.
+# The parts of srpipe whose code determines what training computes. tests/training/test_resume.py
+# checks this against the loop's imports.
 CODE = (
     "data/packed.py",
     "imaging",
@@ -60,11 +61,11 @@ class Store:
         return str(json.loads(path.read_text(encoding="utf-8"))["name"])
 
     def exists(self) -> bool:
-        """Say whether there is a state to go on from."""
+        """Say whether there is a state to resume from."""
         return (self.folder / STATE).exists()
 
     def load(self) -> dict[str, Any] | None:
-        """Return the last state that was saved, or None for a run that has none.
+        """Return the last saved state, or None if there is none.
 
         Raises:
             CheckpointError: the file is damaged, or of another version of this project.
@@ -84,7 +85,7 @@ class Store:
         return state
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Replace the state; a kill at any moment leaves the former or the new one, whole.
+        """Replace the state; a kill at any moment leaves the old or the new one intact.
 
         Raises:
             OutputError: it cannot be written.
@@ -94,20 +95,20 @@ class Store:
     def finish(self) -> None:
         """Mark the run as finished: its outputs are written.
 
-        Its last state stays until another run starts: were this process killed now, before DVC has
-        seen the outputs, the same command would find the training done.
+        Its last state stays until another run starts: if this process is killed before DVC has
+        recorded the outputs, the same command finds the training done.
         """
         write_json(self.folder / FINISHED, {})
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits that differ where anything in the identity differs."""
+    """Return 16 hexadecimal digits that differ if anything in the identity differs."""
     text = json.dumps(identity, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def code_digest() -> str:
-    """Return a digest of the code that decides what training computes, and of torch's version."""
+    """Return a digest of torch's version and of the code that determines what training computes."""
     root = Path(srpipe.__file__).parent
     digest = hashlib.sha256(torch.__version__.encode())
     for part in CODE:
@@ -119,23 +120,23 @@ def code_digest() -> str:
 
 @contextlib.contextmanager
 def opened(root: Path, identity: Mapping[str, Any]) -> Iterator[Store]:
-    """Open the folder of the run with this identity, alone.
+    """Open and lock the folder of the run with this identity.
 
     Args:
-        root: where the folders of all runs are.
-        identity: what decides the run's result, as JSON can write it.
+        root: the folder that holds all runs' folders.
+        identity: what determines the run's result, JSON-serialisable.
 
     Raises:
-        TrainingError: another process trains the same run now.
+        TrainingError: another process is training the same run.
         OutputError: the folder cannot be written.
     """
     store = Store(root / fingerprint(identity), fingerprint(identity))
-    # Through write_json, so that a folder that cannot be made is told like any output.
+    # Through write_json, so that a folder that cannot be created is reported like any output.
     if not (store.folder / IDENTITY).exists():
         write_json(store.folder / IDENTITY, identity)
     lock = filelock.FileLock(store.folder / LOCK, timeout=0)
     try:
-        # The kernel frees it when the process ends, however it ends.
+        # The kernel releases it when the process ends, however it ends.
         lock.acquire()
     except filelock.Timeout as error:
         raise TrainingError(
@@ -152,7 +153,7 @@ def opened(root: Path, identity: Mapping[str, Any]) -> Iterator[Store]:
 
 
 def _tidy(root: Path, store: Store) -> None:
-    """Remove what finished runs left, and tell what interrupted ones did."""
+    """Remove what finished runs left, and report what interrupted ones did."""
     others = [
         path
         for path in root.iterdir()

@@ -1,4 +1,4 @@
-"""A whole training between the pipeline's files: what is trained, said and written."""
+"""A training run: its task, its announcement, its output files."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -30,7 +30,7 @@ WEIGHTS = (paths.GENERATOR, paths.PIXEL)
 
 
 def task_of(settings: Train) -> Task:
-    """Return the task of the settings, on the packed images and their split.
+    """Return the configured task, on the packed images and their split.
 
     Raises:
         DataError: the packed images or the split are missing or damaged.
@@ -57,7 +57,7 @@ def _start(settings: Train, scale: int) -> Start | None:
 
 
 def identity(task: Task) -> dict[str, Any]:
-    """Return all that decides the result: where it differs, a training starts anew."""
+    """Return everything that determines the result; if it differs, training starts afresh."""
     return {
         "settings": task.settings.model_dump(),
         "data": task.packed.digests,
@@ -70,10 +70,10 @@ def identity(task: Task) -> dict[str, Any]:
 
 
 def hardware_of(settings: Train, group: Group, device: str) -> Hardware:
-    """Return what this process trains on, as the environment says.
+    """Return this process's hardware settings, from the environment.
 
     Raises:
-        SettingsError: the environment asks for what is not allowed.
+        SettingsError: an environment variable has a value that is not allowed.
     """
     return Hardware(
         device,
@@ -86,7 +86,7 @@ def hardware_of(settings: Train, group: Group, device: str) -> Hardware:
 
 
 def announce(task: Task, hardware: Hardware) -> dict[str, str]:
-    """Say what is trained where; return what of it is recorded with the weights."""
+    """Report what is trained and where; return what is recorded with the weights."""
     precision = hardware.precision.record()
     processes = hardware.group.size
     console.say(
@@ -110,7 +110,7 @@ def write_outputs(task: Task, result: TrainingResult, hardware: dict[str, str]) 
     write_csv(paths.HISTORY_CSV, history.as_table(result.history))
     history.plot_losses(result.history, PLOTS[0])
     history.plot_validation(result.history, PLOTS[1])
-    write_json(paths.TRAIN_JSON, history.verdict(result.history))
+    write_json(paths.TRAIN_JSON, history.summary(result.history))
 
 
 def _save(

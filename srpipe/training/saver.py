@@ -1,4 +1,4 @@
-"""When and what a training saves, so that a killed one can go on."""
+"""Saving the training state, so that a killed training can resume."""
 
 import math
 import time
@@ -9,17 +9,17 @@ from srpipe.training.resume import Store
 from srpipe.training.state import StageState
 from srpipe.training.task import Progress
 
-# Steps before the time is looked at, after each save.
+# Steps after each save before the time is checked.
 FIRST_LOOK = 10
 
 
 class Saver:
-    """Saves the state every so many seconds, in a rhythm of steps that all processes agree on.
+    """Saves the state at intervals of time, at steps that all processes agree on.
 
     Args:
-        store: where to; None in all but the first process.
+        store: where to save; None in all but the first process.
         group: the processes.
-        epochs: of the whole training; a finished one is saved without what only training needs.
+        epochs: of the whole training; the final state omits what only training needs.
         seconds: between two saves; 0 saves after every step.
     """
 
@@ -32,14 +32,14 @@ class Saver:
         self._begin()
 
     def after_step(self, state: StageState, progress: Progress) -> None:
-        """Save when it is time. Agreeing on the time costs a message, so that is done rarely."""
+        """Save if it is time. Agreeing on the time costs a message, so it is checked rarely."""
         self.steps += 1
         if self.steps < self.next:
             return
         passed = time.monotonic() - self.since
         left = self.group.from_first(lambda: self.seconds - passed)
         if left > 0:
-            # At most ten times as far as was measured: the first steps may have been quick.
+            # At most ten times the steps measured: the first ones may have been fast.
             more = self.group.from_first(lambda: math.ceil(min(left / passed, 9) * self.steps))
             self.next = self.steps + max(1, more)
             return
@@ -62,5 +62,5 @@ class Saver:
 
     def _begin(self) -> None:
         self.since, self.steps = time.monotonic(), 0
-        # Found anew for every save: a step of the adversarial stage takes longer than one before.
+        # Measured again for every save: adversarial steps take longer than pixel steps.
         self.next = 1 if self.seconds == 0 else FIRST_LOOK

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step, so that nothing of it needs to be saved."""
+"""Learning-rate schedules as functions of the step, without state to save."""
 
 import math
 
@@ -9,15 +9,15 @@ def learning_rate(
     """Return the learning rate of step `step` (from 0) of a stage of `steps` steps.
 
     Args:
-        start: the rate that `shape` begins with.
+        start: the learning rate that `shape` begins with.
         shape: "constant", or "cosine" (I. Loshchilov & F. Hutter, ICLR 2017, without restarts).
         step: of the stage, from 0.
         steps: in the stage.
         final: what a cosine ends at, as a fraction of `start`.
-        warmup: first steps, in which the rate rises linearly to where the shape then is.
+        warmup: first steps, over which the learning rate rises linearly to the shape's value.
 
     Raises:
-        ValueError: `shape` is another.
+        ValueError: `shape` is unknown.
     """
     if shape not in ("constant", "cosine"):
         raise ValueError(f"schedule {shape!r}: must be cosine or constant")

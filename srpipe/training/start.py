@@ -1,4 +1,4 @@
-"""Weights that a training goes on from (`train.start`)."""
+"""Initial weights of a training (`train.start`)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,18 @@ from srpipe.training.networks import hyperparameters
 
 @dataclass(frozen=True)
 class Start:
-    """Weights that a training goes on from, and what is recorded of them."""
+    """Initial weights of a training, and their record."""
 
     weights: dict[str, Tensor]
     record: dict[str, str]
 
 
 def load_start(settings: Generator, scale: int, path: Path) -> Start:
-    """Load the weights that a training of the generator in the settings shall start from.
+    """Load the initial weights of the configured generator.
 
     Args:
         settings: of the generator to train. A plain_sr may have more hidden layers than the file's:
-            identities are put among them.
+            identities are inserted.
         scale: of the generator to train.
         path: a released model or a checkpoint.
 
@@ -34,7 +34,7 @@ def load_start(settings: Generator, scale: int, path: Path) -> Start:
         The state dict, and the file's name and SHA-256 for the record.
 
     Raises:
-        CheckpointError: the file cannot be loaded, or is of another generator.
+        CheckpointError: the file cannot be loaded, or holds a different generator.
     """
     loaded = load_generator(path)
     wanted = {"architecture": settings.name, **hyperparameters(settings, scale)}

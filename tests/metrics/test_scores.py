@@ -196,7 +196,7 @@ def test_the_content_distance_is_that_of_the_whole_image(hr: Grey, against: Refe
 def test_the_features_of_hr_are_computed_once(
     hr: Grey, against: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every method is judged by the same ones, and a method costs one pass of the network."""
+    """Every method is compared with the same ones, and a method costs one pass of the network."""
     seen: list[Grey] = []
 
     def features(image: Grey) -> perception.Features:

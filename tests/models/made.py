@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import spandrel
 import torch
+from torch import Tensor
 
 from srpipe.models.architectures import ARCHITECTURES
 from srpipe.models.base import SRGenerator
@@ -45,3 +47,18 @@ def loaded(seed: int, architecture: str = "swift_srgan", **changed: Any) -> Load
         if "num_batches" in name:
             value.fill_(100 * (seed + 1))
     return LoadedGenerator(model, architecture, arguments, arguments["scale"], {"training": {}})
+
+
+def assert_same_images(
+    ours: SRGenerator, theirs: spandrel.ImageModelDescriptor[Any], lr: Tensor
+) -> Tensor:
+    """Assert that another tool makes the same SR image, which is returned.
+
+    In float64: the two sum in another order, and what float32 makes of that is the CPU's affair.
+    """
+    lr = lr.double()
+    with torch.no_grad():
+        sr, other = ours.eval().double()(lr), theirs.model.eval().double()(lr)
+    assert sr.std() > 0.01
+    assert (sr - other).abs().max() < 1e-10
+    return sr

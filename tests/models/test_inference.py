@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from srpipe.core.errors import CheckpointError
-from srpipe.imaging.resample import back_project, to_grey
+from srpipe.imaging.resample import back_project, downsample, to_grey
 from srpipe.imaging.tensors import to_channels, to_image_tensor
+from srpipe.metrics.scores import reference, score
+from srpipe.models.base import SRGenerator, upscale_bicubic
 from srpipe.models.inference import super_resolve
 from srpipe.models.srresnet import SwiftSRGAN
+from tests.conftest import MakeImage
 
 LR = np.random.default_rng(0).integers(0, 256, (9, 12), dtype=np.uint8)
 
@@ -68,6 +71,27 @@ def test_rounding_is_that_of_the_baseline() -> None:
     sr = super_resolve(Constant(features=4, blocks=1), LR)
     assert np.array_equal(sr, to_grey(np.full(LR.shape, 100.6 / 255, np.float32)))
     assert np.all(sr == 101)
+
+
+class Bicubic(SRGenerator):
+    """Interpolates."""
+
+    def __init__(self) -> None:
+        super().__init__(channels=1, scale=4, bicubic_skip=True)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return upscale_bicubic(lr, 4).clamp(0, 1)
+
+
+def test_a_generator_can_be_made_consistent(make_image: MakeImage) -> None:
+    """The image is projected before it is rounded; without being asked for it is not."""
+    hr = make_image(0, 64, 80) // 2 + 60
+    against = reference(hr, downsample(hr, 4))
+    plain = score(super_resolve(Bicubic(), against.lr), against)
+    consistent = score(super_resolve(Bicubic(), against.lr, consistent=True), against)
+    assert plain.lr_psnr < 55
+    assert consistent.lr_psnr >= 65
+    assert consistent.psnr > plain.psnr
 
 
 def test_values_that_are_no_numbers_are_refused() -> None:

@@ -18,6 +18,7 @@ from srpipe.models.srresnet import (
     UpsampleBlock,
     before_shuffle,
 )
+from tests.models.made import assert_same_images
 
 BOTH = pytest.mark.parametrize("kind", [SwiftSRGAN, SRGAN])
 
@@ -101,16 +102,16 @@ def test_without_skip_it_starts_at_an_interpolation(
     five pixels, and tanh bends what is near 0 and 1; in either mode.
     """
     numbers = torch.Generator().manual_seed(0)
-    lr = torch.rand(2, channels, 9, 11, generator=numbers)
-    filters = torch.tensor([1.0, 2, 2, 2, 1]) / 8
+    lr = torch.rand(2, channels, 9, 11, generator=numbers, dtype=torch.float64)
+    filters = torch.tensor([1.0, 2, 2, 2, 1], dtype=torch.float64) / 8
     kernel = torch.outer(filters, filters).expand(channels, 1, 5, 5)
     repeated = nn.functional.interpolate(lr, scale_factor=scale, mode="nearest")
     smooth = nn.functional.conv2d(repeated, kernel, padding=2, groups=channels)
     wanted = (torch.tanh(2 * smooth - 1) + 1) / 2
-    model = tiny(kind, channels=channels, scale=scale)
+    model = tiny(kind, channels=channels, scale=scale).double()
     with torch.no_grad():
         for training in (True, False):
-            assert (model.train(training)(lr) - wanted).abs().max() < 1e-5
+            assert (model.train(training)(lr) - wanted).abs().max() < 1e-10
 
 
 @BOTH
@@ -236,15 +237,15 @@ def test_the_whole_is_the_plan_as_written(
     """With weights far from the start, for each architecture, scale and number of channels; while
     training, where nothing bounds the output, as a fraction of its largest value.
     """
-    model = tiny(kind, channels=channels, scale=scale, skip=skip)
+    model = tiny(kind, channels=channels, scale=scale, skip=skip).double()
     randomise(model)
-    lr = torch.cat([picture(channels, 11)[..., :9], torch.rand(1, channels, 11, 9)])
+    lr = torch.cat([picture(channels, 11)[..., :9], torch.rand(1, channels, 11, 9)]).double()
     for training in (False, True):
         model.train(training)
         with torch.no_grad():
             sr, wanted = model(lr), as_written(model, lr)
         assert wanted.std() > 0.01
-        assert (sr - wanted).abs().max() < 1e-5 * max(1.0, float(wanted.abs().max()))
+        assert (sr - wanted).abs().max() < 1e-10 * max(1.0, float(wanted.abs().max()))
 
 
 @BOTH
@@ -266,11 +267,11 @@ def test_the_whole_learns_as_the_plan_as_written(kind: type[SwiftSRGAN]) -> None
 @BOTH
 def test_eval_output_does_not_depend_on_the_batch(kind: type[SwiftSRGAN]) -> None:
     """An image alone and in company give the same result."""
-    model = tiny(kind).eval()
+    model = tiny(kind).double().eval()
     randomise(model)
-    batch = torch.rand(3, 1, 8, 8)
+    batch = torch.rand(3, 1, 8, 8, dtype=torch.float64)
     with torch.no_grad():
-        assert torch.allclose(model(batch)[1:2], model(batch[1:2]), atol=1e-6)
+        assert torch.allclose(model(batch)[1:2], model(batch[1:2]), rtol=0, atol=1e-10)
 
 
 @BOTH
@@ -314,11 +315,7 @@ def test_spandrel_runs_our_weights(tmp_path: Path, channels: int, scale: int) ->
     assert isinstance(theirs, spandrel.ImageModelDescriptor)
     assert theirs.architecture.id == "SwiftSRGAN"
     assert (theirs.scale, theirs.input_channels) == (scale, channels)
-    lr = picture(channels)
-    with torch.no_grad():
-        ours, other = model(lr), theirs.eval()(lr)
-    assert ours.std() > 0.01
-    assert (ours - other).abs().max() < 1e-5
+    assert_same_images(model, theirs, picture(channels))
 
 
 def test_the_published_checkpoint_is_ours(published_checkpoint: Path) -> None:
@@ -336,8 +333,6 @@ def test_the_published_checkpoint_is_ours(published_checkpoint: Path) -> None:
     theirs = spandrel.ModelLoader().load_from_state_dict(state)
     assert isinstance(theirs, spandrel.ImageModelDescriptor)
     lr = picture(3, side=48)
-    with torch.no_grad():
-        ours, other = loaded.model(lr), theirs.eval()(lr)
-    assert (ours - other).abs().max() < 1e-5
+    ours = assert_same_images(loaded.model, theirs, lr)
     # It was trained to super-resolve, so away from noise it stays near the interpolation.
-    assert (ours - upscale_bicubic(lr, 4)).abs().mean() < 0.05
+    assert (ours - upscale_bicubic(lr.double(), 4)).abs().mean() < 0.05

@@ -16,7 +16,7 @@ from srpipe.training.history import (
     epoch_record,
     plot_losses,
     plot_validation,
-    verdict,
+    summary,
 )
 
 COLUMNS = [
@@ -185,10 +185,10 @@ def test_a_record_is_made_of_what_was_found() -> None:
     assert blind.d_state == "blind"
 
 
-def test_the_verdict_is_of_the_last_epoch() -> None:
+def test_the_summary_is_of_the_last_epoch() -> None:
     """Rounded for a metrics file; collapsed epochs are counted over the adversarial ones."""
     validation = {"psnr": 36.5, "psnr_masked": 38.0, "ssim": 0.91}
-    assert verdict([PIXEL]) == {
+    assert summary([PIXEL]) == {
         "epochs": 1,
         "loss": 0.012346,
         "validation": {**validation, "lr_psnr": 44.0, "content_distance": 6.5},
@@ -196,8 +196,8 @@ def test_the_verdict_is_of_the_last_epoch() -> None:
     blind = replace(ADVERSARIAL, d_state="blind")
     saturated = replace(ADVERSARIAL, epoch=3, d_state="saturated")
     last = replace(ADVERSARIAL, epoch=4, d_real=0.123456)
-    judged = verdict([PIXEL, blind, saturated, last])["discriminator"]
-    assert judged == {
+    adversarial = summary([PIXEL, blind, saturated, last])["discriminator"]
+    assert adversarial == {
         "real_score": 0.1235,
         "fake_score": 0.41,
         "real_accuracy": 0.75,

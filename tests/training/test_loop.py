@@ -205,7 +205,7 @@ def test_every_step_trains_the_statistics_too(first: TrainingResult) -> None:
 
 
 def test_every_number_is_finite(first: TrainingResult) -> None:
-    """Losses, norms, scores and rates; the discriminator's verdicts are fractions."""
+    """Losses, norms, scores and rates; the discriminator's scores are fractions."""
     for record in first.history:
         assert all(math.isfinite(value) for value in record.numbers().values())
         assert record.psnr > 10

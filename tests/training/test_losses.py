@@ -229,9 +229,9 @@ def test_adversarial_losses_follow_their_formulas(
     """For one logit a crop and for maps, both sides have the value of the formula in NumPy."""
     real, fake = logits(*shape)
     wanted = expected(real.detach().double().numpy(), fake.detach().double().numpy())
-    criticd = discriminator_loss(form, real, fake)
+    found = discriminator_loss(form, real, fake)
     learned = adversarial_loss(form, fake, real.detach())
-    assert (criticd.total.item(), learned.item()) == pytest.approx(wanted, rel=1e-5)
+    assert (found.total.item(), learned.item()) == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -248,37 +248,37 @@ def test_each_side_is_pulled_its_own_way(form: str) -> None:
 @pytest.mark.parametrize(
     ("form", "right", "wrong"), [("bce", 0, 40), ("hinge", 0, 41), ("relativistic", 0, 80)]
 )
-def test_right_verdicts_cost_nothing_and_wrong_ones_their_logit(
+def test_right_predictions_cost_nothing_and_wrong_ones_their_logit(
     form: str, right: float, wrong: float
 ) -> None:
-    """HR at 40 and SR at -40 is right; the other way round every verdict is wrong."""
+    """HR at 40 and SR at -40 is right; the other way round every prediction is wrong."""
     high, low = torch.full((3,), 40.0), torch.full((3,), -40.0)
     perfect, fooled = discriminator_loss(form, high, low), discriminator_loss(form, low, high)
     assert perfect.total.item() == pytest.approx(right, abs=1e-9)
     assert fooled.total.item() == pytest.approx(wrong)
-    for criticd, real, fake in ((perfect, 1, 0), (fooled, 0, 1)):
-        assert (criticd.real_score.item(), criticd.fake_score.item()) == pytest.approx((real, fake))
-    for criticd, share in ((perfect, 1), (fooled, 0)):
-        assert (criticd.real_accuracy.item(), criticd.fake_accuracy.item()) == (share, share)
+    for found, real, fake in ((perfect, 1, 0), (fooled, 0, 1)):
+        assert (found.real_score.item(), found.fake_score.item()) == pytest.approx((real, fake))
+    for found, share in ((perfect, 1), (fooled, 0)):
+        assert (found.real_accuracy.item(), found.fake_accuracy.item()) == (share, share)
 
 
-def test_accuracies_are_the_fractions_of_right_verdicts() -> None:
-    """0 is no verdict; relative logits are criticd by the mean of the other side's."""
+def test_accuracies_are_the_fractions_of_right_predictions() -> None:
+    """0 predicts nothing; relative logits are compared to the mean of the other side's."""
     real = torch.tensor([1.0, -1.0, 2.0, 0.0])  # mean 0.5
     fake = torch.tensor([-1.0, 0.25, -3.0, -0.25])  # mean -1
     for form in ("bce", "hinge"):
-        criticd = discriminator_loss(form, real, fake)
-        assert (criticd.real_accuracy.item(), criticd.fake_accuracy.item()) == (0.5, 0.75)
-    criticd = discriminator_loss("relativistic", real, fake)
+        found = discriminator_loss(form, real, fake)
+        assert (found.real_accuracy.item(), found.fake_accuracy.item()) == (0.5, 0.75)
+    found = discriminator_loss("relativistic", real, fake)
     # Less -1 the HR logits are 2, 0, 3, 1; less 0.5 the SR logits are -1.5, -0.25, -3.5, -0.75.
-    assert (criticd.real_accuracy.item(), criticd.fake_accuracy.item()) == (0.75, 1.0)
-    scores = (criticd.real_score.item(), criticd.fake_score.item())
+    assert (found.real_accuracy.item(), found.fake_accuracy.item()) == (0.75, 1.0)
+    scores = (found.real_score.item(), found.fake_score.item())
     relative = np.array([2.0, 0.0, 3.0, 1.0]), np.array([-1.5, -0.25, -3.5, -0.75])
     assert scores == pytest.approx([(1 / (1 + np.exp(-side))).mean() for side in relative])
 
 
 def test_the_relativistic_form_does_not_care_where_zero_is() -> None:
-    """The same added to all logits changes nothing, verdicts included."""
+    """The same added to all logits changes nothing, predictions included."""
     real, fake = logits(6)
     near, far = (discriminator_loss("relativistic", real + by, fake + by) for by in (0, 16))
     for name, value in vars(near).items():
@@ -292,10 +292,10 @@ def test_the_relativistic_form_does_not_care_where_zero_is() -> None:
 def test_adversarial_losses_are_finite_for_any_logits(form: str, size: float) -> None:
     """Neither logs of 0 nor overflow, in value or gradient."""
     real, fake = (each.detach().mul(size).requires_grad_() for each in logits(50))
-    criticd = discriminator_loss(form, real, fake)
+    found = discriminator_loss(form, real, fake)
     learned = adversarial_loss(form, fake, real.detach())
-    found = [*vars(criticd).values(), learned]
-    found += torch.autograd.grad(criticd.total, (real, fake))
+    found = [*vars(found).values(), learned]
+    found += torch.autograd.grad(found.total, (real, fake))
     found += torch.autograd.grad(learned, fake)
     assert all(torch.isfinite(value).all() for value in found)
 
@@ -304,11 +304,11 @@ def test_adversarial_losses_are_finite_for_any_logits(form: str, size: float) ->
 def test_bfloat16_logits_are_taken_in_float32(form: str) -> None:
     """As autocast gives them: the means and the differences lose nothing."""
     real, fake = (each.detach().bfloat16() for each in logits(4, 1, 32, 32))
-    criticd, exact = (
+    found, exact = (
         discriminator_loss(form, *pair) for pair in ((real, fake), (real.float(), fake.float()))
     )
     for name, value in vars(exact).items():
-        assert torch.equal(getattr(criticd, name), value), name
+        assert torch.equal(getattr(found, name), value), name
     assert torch.equal(
         adversarial_loss(form, fake, real), adversarial_loss(form, fake.float(), real.float())
     )
@@ -381,13 +381,13 @@ def test_the_discriminators_loss_stops_at_detached_sr(
     torch.manual_seed(1)
     discriminator = network(channels=1, features=4)
     sr = generator(lr)
-    criticd = discriminator_loss(form, discriminator(hr), discriminator(sr.detach()))
-    criticd.total.backward()
+    found = discriminator_loss(form, discriminator(hr), discriminator(sr.detach()))
+    found.total.backward()
     assert all(weight.grad is None for weight in generator.parameters())
     for name, weight in discriminator.named_parameters():
         # What is added to all logits HR pulls up as hard as SR pulls it down, but for bce.
         if form == "bce" or name not in ("classifier.4.bias", "conv9.bias"):
             assert weight.grad.abs().max() > 0, name
-    found = {name: value.requires_grad for name, value in vars(criticd).items()}
+    found = {name: value.requires_grad for name, value in vars(found).items()}
     assert found.pop("total")
     assert not any(found.values())

@@ -294,7 +294,7 @@ def test_bf16_steps_keep_weights_and_losses_in_fp32(form: str) -> None:
 
 
 def test_each_network_has_its_own_precision() -> None:
-    """The generator alone in bf16 makes the images of bf16, judged in float32, and conversely."""
+    """The generator alone in bf16 makes the images of bf16, the discriminator alone its logits."""
     seen: dict[str, set[torch.dtype]] = {"generator": set(), "discriminator": set()}
 
     def note(network: nn.Module, name: str) -> None:
@@ -391,11 +391,11 @@ def test_no_gradient_comes_from_what_does_not_count(stage: str) -> None:
     counted = margin(4, 0, 2, 8).expand(4, -1, -1, -1)
     pair = Pair()
     gradients: list[Tensor] = []
-    judged: list[Tensor] = []
+    seen: list[Tensor] = []
     pair.generator.network.register_forward_hook(
         lambda *given: given[2].register_hook(gradients.append) and None
     )
-    pair.discriminator.network.register_forward_pre_hook(lambda _, given: judged.append(given[0]))
+    pair.discriminator.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     everything = Crops(lr, hr, counted)
     if stage == "pixel":
         pixel_step(pair.generator, everything, objective(total_variation=0.1), FP32, 0.0)
@@ -406,9 +406,9 @@ def test_no_gradient_comes_from_what_does_not_count(stage: str) -> None:
     seen = gradient[0, 0].abs() > 0
     assert torch.equal(seen.any(1), counted[0, 0].any(1))
     assert torch.equal(seen.any(0), counted[0, 0].any(0))
-    for images in judged:
+    for images in seen:
         assert torch.equal(images[~counted], hr[~counted])
-    assert (judged != []) == (stage != "pixel")
+    assert (seen != []) == (stage != "pixel")
 
 
 def test_a_mask_of_everything_is_no_mask() -> None:

@@ -1,12 +1,12 @@
-"""The user's own images: listed where they are, not copied.
+"""The user's own images, listed in place, not copied.
 
-Every image is decoded once before anything is written, so that a damaged file is told now and not
-in the middle of a later stage. A name in the patient table or on a list stands for the image whose
-path below the folder it is, or else for the one image with that file name.
+Every image is decoded once before anything is written, so that a damaged file is reported now and
+not in the middle of a later stage. A name in the patient table or on a list is matched to an
+image's path below the folder, or else to the one image with that file name.
 
-The patient is taken from the table that `patient_table` names, or, when that is null, from the file
-name by `patient_pattern`; no other file is looked at. Where `train_val_list.txt` and
-`test_list.txt` lie in the folder, they fill the manifest's `list`; an image on neither gets "".
+Patient IDs come from the table in `patient_table` or, if that is null, from the file name by
+`patient_pattern`; no other file is read. `train_val_list.txt` and `test_list.txt` in the folder
+fill the manifest's `list`; an image on neither gets "".
 """
 
 import functools
@@ -44,14 +44,14 @@ def fetch(folder: Folder, raw_dir: Path, *, scale: int, sixteen_bit: SixteenBit)
     """Check the images of the user's folder and list them in `raw_dir`.
 
     Args:
-        folder: where the images are and how their patients are known.
-        raw_dir: gets `manifest.csv` and `source.json`; a fault leaves what was there before.
+        folder: where the images are and where their patient IDs come from.
+        raw_dir: receives `manifest.csv` and `source.json`; unchanged on an error.
         scale: HR side over LR side; an image needs sides of at least 16 * scale pixels.
-        sixteen_bit: how 16-bit values are read; see `srpipe.images`.
+        sixteen_bit: how 16-bit images become 8-bit; see `formats.raster`.
 
     Raises:
-        DataError: there is no such folder, no image in it, an image that cannot be used, or an
-            image whose patient is not known; files are told together in one message.
+        DataError: the folder is missing or holds no image, or an image is unusable or has no known
+            patient; one message reports all such files.
         OutputError: the manifest cannot be written.
     """
     root = from_user(folder.path)
@@ -69,7 +69,7 @@ def fetch(folder: Folder, raw_dir: Path, *, scale: int, sixteen_bit: SixteenBit)
 
 
 def _images(root: Path) -> list[str]:
-    """Return the images below the folder as sorted paths with "/"; hidden ones are left out."""
+    """Return the images below the folder as sorted paths with "/", without hidden ones."""
     if not root.is_dir():
         found = "is a file" if root.exists() else "is not there"
         raise DataError(
@@ -139,7 +139,7 @@ def _patients_by_table(
 
 
 def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Return the two columns as text, spaces around it taken off (they would make new patients)."""
+    """Return the two columns as text, stripped of spaces (which would make new patients)."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
@@ -189,7 +189,7 @@ def _read_text(path: Path) -> str:
 
 
 def _by_image(images: Sequence[str], by_name: Mapping[str, str], where: Path) -> dict[str, str]:
-    """Return image -> value for the images that are named by their path, or by their file name."""
+    """Return image -> value for the images named by path or by file name."""
     repeated = Counter(image.rpartition("/")[2] for image in images)
     found: dict[str, str] = {}
     unclear: list[str] = []
@@ -266,7 +266,7 @@ def _check(
 
 
 def _many(items: Sequence[str], what: str, where: Path) -> str:
-    """Return a message with a count and the first ten."""
+    """Return a message with the count and the first ten."""
     shown = "".join(f"\n  {item}" for item in items[:_TOLD])
     rest = f"\n  and {len(items) - _TOLD} more" if len(items) > _TOLD else ""
     return f"{len(items)} {what} ({where}):{shown}{rest}"

@@ -1,11 +1,11 @@
-"""What the download stage hands on: a list of the images, and where their bytes are.
+"""The download stage's output: a list of the images, and where their bytes are.
 
-`manifest.csv`, one row an image, sorted by `image`:
+`manifest.csv`, one row per image, sorted by `image`:
 
     image    its name, unique: the file name (NIH, phantom), or the path below the user's folder
              with "/" (folder), which is the plain file name for a file that lies directly in it
-    patient  the patient's id, as text ("00000001" keeps its zeros)
-    list     "train_val" or "test" where the source comes with such lists, else empty
+    patient  the patient ID, as text ("00000001" keeps its zeros)
+    list     "train_val" or "test" where the source has such lists, else empty
     file     where the bytes are: a path below the root, or a member of the zip
     bytes    size of the file
     crc32    of its bytes, 8 hexadecimal digits
@@ -38,7 +38,7 @@ SOURCE = "source.json"
 LISTS = ("train_val", "test", "")
 
 _AGAIN = "Run `dvc repro --force download` to list it again, then `dvc repro`."
-# What zipfile raises on a member that is damaged, encrypted or packed in an unknown way.
+# What zipfile raises on a member that is damaged, encrypted or compressed in an unknown way.
 _UNZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
@@ -59,7 +59,7 @@ COLUMNS = [field.name for field in fields(Entry)]
 
 @dataclass(frozen=True)
 class Source:
-    """An opened manifest. It travels to worker processes without its entries, so it stays small.
+    """An open manifest. It is pickled for worker processes without its entries, to stay small.
 
     Attributes:
         folder: where the manifest lies.
@@ -77,10 +77,10 @@ class Source:
         return _read_entries(self.folder / MANIFEST)
 
     def read(self, entry: Entry) -> bytes:
-        """Return the bytes of one image file, which are those that were listed.
+        """Return the bytes of one image file, checked against the manifest.
 
         Raises:
-            DataError: the file is gone, cannot be read, or is not what it was when it was listed.
+            DataError: the file is missing or unreadable, or changed since it was listed.
         """
         data = _read_member(self.root, entry) if self.kind == "zip" else _read(self.root, entry)
         if len(data) != entry.bytes or checksum(data) != entry.crc32:
@@ -91,7 +91,7 @@ class Source:
         return data
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the entries: a task carries the few that it needs."""
+        """Leave out the entries: each task carries those it needs."""
         return {"folder": self.folder, "kind": self.kind, "root": self.root}
 
 
@@ -101,7 +101,7 @@ def checksum(data: bytes) -> str:
 
 
 def parse_lists(train_val: str, test: str, where: str) -> dict[str, str]:
-    """Read the NIH's two lists, a name a line, into name -> "train_val" or "test".
+    """Parse the NIH's two lists, one name per line, into name -> "train_val" or "test".
 
     Args:
         train_val: the text of `train_val_list.txt`.
@@ -128,10 +128,10 @@ def some(names: Sequence[str], limit: int = 3) -> str:
 
 
 def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) -> None:
-    """Write `manifest.csv` and `source.json` into `folder`, which must be there.
+    """Write `manifest.csv` and `source.json` into `folder`, which must exist.
 
     Raises:
-        DataError: no image, two images of one name, or an image without a patient.
+        DataError: no image, two images with one name, or an image without a patient.
         OutputError: a file cannot be written.
     """
     listed = sorted(entries, key=lambda entry: entry.image)
@@ -141,10 +141,10 @@ def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) 
 
 
 def open_source(folder: Path) -> Source:
-    """Open what the download stage left in `folder` (`data/raw/<name>`).
+    """Open what the download stage wrote to `folder` (`data/raw/<name>`).
 
     Raises:
-        DataError: there is nothing, or it is not whole.
+        DataError: it is missing or incomplete.
     """
     try:
         given = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
@@ -225,5 +225,5 @@ def _read_member(root: Path, entry: Entry) -> bytes:
 
 @functools.lru_cache(maxsize=2)
 def _opened(path: Path, size: int, modified: int, process: int) -> zipfile.ZipFile:
-    """Return the zip, opened once a process: forked processes must not share a file position."""
+    """Return the zip, opened once per process: forked processes must not share a file position."""
     return zipfile.ZipFile(path)

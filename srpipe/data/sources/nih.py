@@ -1,12 +1,12 @@
-"""NIH ChestX-ray14 (Wang et al., CVPR 2017) as one zip of Kaggle's, about 42 GB, never unpacked.
+"""NIH ChestX-ray14 (Wang et al., CVPR 2017) as Kaggle's one zip, about 42 GB, never unpacked.
 
 The zip is the user's (`datasets.nih.archive`) or is downloaded once by the `kaggle` client into the
-user's cache, where all clones find it. Sizes and checksums of the images are taken from the zip's
-own directory, so listing 112,120 images takes seconds and reads no image.
+user's cache, shared by all clones. Image sizes and checksums come from the zip's directory, so
+listing 112,120 images takes seconds and reads no image.
 
-In the zip: `images_001/images/*.png` .. `images_012/images/`, `Data_Entry_2017.csv` (who is on the
-images), `train_val_list.txt` and `test_list.txt`; the table, the lists and the images must name the
-same files.
+In the zip: `images_001/images/*.png` .. `images_012/images/`, `Data_Entry_2017.csv` (the patients),
+`train_val_list.txt` and `test_list.txt`; the table, the lists and the images must name the same
+files.
 """
 
 import contextlib
@@ -50,15 +50,15 @@ _GO_ON = "What has arrived is kept: run the same command again, and it goes on f
 
 
 def fetch(nih: Nih, raw_dir: Path) -> None:
-    """List the images of the NIH's zip in `raw_dir`, after downloading the zip where it is not yet.
+    """List the images of the NIH's zip in `raw_dir`, after downloading the zip if needed.
 
     Args:
         nih: `archive` is the path of the zip, or null to download it into the user's cache.
-        raw_dir: gets `manifest.csv` and `source.json`; a fault leaves what was there before.
+        raw_dir: receives `manifest.csv` and `source.json`; unchanged on an error.
 
     Raises:
-        CredentialsError: Kaggle wants credentials, and there are none or they are refused.
-        DownloadError: the zip is not there, could not be fetched, is damaged or is another one.
+        CredentialsError: Kaggle credentials are missing or refused.
+        DownloadError: the zip is missing, could not be fetched, is damaged or is a different one.
         OutputError: the manifest cannot be written.
     """
     archive = _cached() if nih.archive is None else paths.from_user(nih.archive)
@@ -68,9 +68,9 @@ def fetch(nih: Nih, raw_dir: Path) -> None:
 
 
 def _cached() -> Path:
-    """Return the zip in the user's cache, downloaded whole and looked through if it was not there.
+    """Return the zip in the user's cache, after downloading and checking it if it is missing.
 
-    It gets its name only then: a download that was stopped lies in a folder of its own.
+    It gets its final name only then: a partial download is in a separate folder.
     """
     archive = paths.user_cache() / ARCHIVE
     if archive.exists():
@@ -85,23 +85,22 @@ def _cached() -> Path:
 
 
 def _download(folder: Path) -> Path:
-    """Let the Kaggle client download the zip into `folder`, going on where it was stopped."""
+    """Let the Kaggle client download the zip into `folder`, resuming a partial download."""
     with _explained():
         folder.mkdir(parents=True, exist_ok=True)
         api = _signed_in()
         console.say(f"downloading {DATASET} from Kaggle (about 42 GB) to {folder}")
-        # The client draws its own bar of bytes; in a log file it would be thousands of lines.
+        # The client draws its own progress bar; in a log file it would be thousands of lines.
         api.dataset_download_files(
             DATASET, path=str(folder), quiet=not sys.stderr.isatty(), unzip=False
         )
-    return folder / "data.zip"  # the client's name for it: the data set's, without its owner
+    return folder / "data.zip"  # named by the client: the data set's name, without its owner
 
 
 def _signed_in() -> Any:
     """Return the Kaggle client, with credentials that Kaggle accepts.
 
-    Imported here because importing it already signs in, makes a folder in the user's home and
-    prints.
+    Imported here because the import alone signs in, creates a folder in the user's home and prints.
     """
     try:
         with contextlib.redirect_stdout(io.StringIO()):
@@ -117,9 +116,9 @@ def _signed_in() -> Any:
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """Turn what the client raises into our errors.
+    """Translate the client's exceptions into ours.
 
-    The client's own texts are left out: they hold addresses that are signed, hence secret.
+    The client's messages are left out: they contain signed, hence secret, URLs.
     """
     import requests
     import urllib3.exceptions
@@ -147,12 +146,12 @@ def _explained() -> Iterator[None]:
             f"the download cannot be stored in {paths.user_cache()}: {error}. "
             f"About 42 GB are needed; XDG_CACHE_HOME names another place. {_GO_ON}"
         ) from error
-    except ValueError as error:  # the client's word for a size that is not the announced one
+    except ValueError as error:  # raised by the client if the size is not as announced
         raise DownloadError(f"the Kaggle client gave up: {error}. {_GO_ON}") from error
 
 
 def _list(archive: Path) -> list[Entry]:
-    """Return the manifest's rows after checking that the zip is what it should be."""
+    """Return the manifest's rows after checking the zip."""
     mend = (
         f"Put an intact copy in the place of {archive}, or delete it and run the same command "
         "again to download it (with datasets.nih.archive: null)."
@@ -192,7 +191,7 @@ def _list(archive: Path) -> list[Entry]:
 
 
 def _images(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo]:
-    """Return the image members by file name; all that is needed must be in the zip."""
+    """Return the image members by file name; the zip must contain everything needed."""
     members = opened.infolist()
     images = [
         (match[1], member) for member in members if (match := _IMAGE.fullmatch(member.filename))
@@ -214,7 +213,7 @@ def _images(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo
 
 
 def _patients(table: str, archive: Path) -> dict[str, str]:
-    """Return file name -> patient id, as the table writes it."""
+    """Return file name -> patient ID, as in the table."""
     rows = csv.DictReader(io.StringIO(table, newline=""))
     columns = rows.fieldnames or []
     absent = [column for column in (IMAGE_COLUMN, PATIENT_COLUMN) if column not in columns]

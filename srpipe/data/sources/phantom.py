@@ -1,4 +1,4 @@
-"""The phantom: radiographs that are computed, so that the pipeline runs without any download."""
+"""The phantom: synthetic radiographs, so that the pipeline runs without any download."""
 
 import functools
 import hashlib
@@ -27,10 +27,10 @@ RECORD = "phantom.json"
 
 
 def fetch(phantom: Phantom, raw_dir: Path) -> None:
-    """Render the cohort into `raw_dir`, unless it is there already, whole and unchanged.
+    """Render the cohort into `raw_dir`, unless it is there already, complete and unchanged.
 
     Writes `images/*.png` (8-bit grey, 1024 x 1024), `Data_Entry_2017.csv` in the NIH's columns,
-    `phantom.json` (what it was made from), and the manifest. A fault leaves what was there before.
+    `phantom.json` (what it was made from), and the manifest. On an error the old files stay.
 
     Raises:
         OutputError: a file cannot be written.
@@ -66,7 +66,7 @@ def _render_to(folder: Path, exposure: Exposure) -> Entry:
 
 
 def _is_there(raw_dir: Path, made_from: dict[str, Any]) -> bool:
-    """Say whether `raw_dir` was made from the same settings and code, and every byte is right."""
+    """Say whether `raw_dir` was made from the same settings and code, and is undamaged."""
     try:
         record = json.loads((raw_dir / RECORD).read_text(encoding="utf-8"))
         sums = record.pop("crc32")
@@ -75,14 +75,14 @@ def _is_there(raw_dir: Path, made_from: dict[str, Any]) -> bool:
         source = open_source(raw_dir)
         for entry in source.entries:
             source.read(entry)
-    # Whatever is missing or damaged is made anew; nothing of the user's is in this folder.
+    # Anything missing or damaged is rendered again; this folder holds no user data.
     except (OSError, ValueError, LookupError, AttributeError, TypeError, DataError):
         return False
     return True
 
 
 def _code_sha256() -> str:
-    """Return the digest of the source files that draw: other code may draw another image."""
+    """Return the digest of the rendering code: other code may render other images."""
     digest = hashlib.sha256()
     package = Path(srpipe.phantom.__file__).parent
     for path in (*sorted(package.rglob("*.py")), Path(lettering.__file__)):

@@ -1,1 +1,1 @@
-"""Which crops a training step sees: where they lie, what is drawn into them."""
+"""Training crops: sampling, augmentation, batching."""

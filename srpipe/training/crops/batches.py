@@ -1,4 +1,4 @@
-"""Training batches, made by threads ahead of their use."""
+"""Training batches, prefetched by threads."""
 
 from collections import deque
 from collections.abc import Generator
@@ -9,7 +9,7 @@ import numpy as np
 from srpipe.training.crops.cutting import Batch, Draw, read_crops
 from srpipe.training.crops.source import CropSource
 
-# Batches made ahead by each thread.
+# Batches prefetched per thread.
 AHEAD = 2
 
 
@@ -22,19 +22,19 @@ def epoch_batches(
     threads: int = 1,
     pinned: bool = False,
 ) -> Generator[Batch]:
-    """Yield the epoch's batches in order, made by threads ahead of their use.
+    """Yield the epoch's batches in order, prefetched by threads.
 
-    What a step draws depends on seed, epoch and step alone: a resumed epoch goes on with the same
+    A step's crops depend only on seed, epoch and step: a resumed epoch continues with the same
     crops, and the parts of several processes make up the batch that one process would see.
 
     Args:
-        source: what is drawn from, and how.
+        source: where and how crops are drawn.
         epoch: number of the epoch.
-        first_step: steps of this epoch that are done already.
-        part: which part of each batch to yield, and of how many equal ones: a divisor of the batch
-            size.
+        first_step: steps of this epoch already done.
+        part: index of the part of each batch to yield, and the number of equal parts, a divisor of
+            the batch size.
         threads: threads that make batches.
-        pinned: put them in page-locked memory, from where a GPU fetches them while it computes.
+        pinned: put them in page-locked memory, from which a GPU copies while it computes.
     """
     size, (index, parts) = source.batch_size, part
     order = np.random.default_rng([source.seed, epoch]).permutation(
@@ -43,11 +43,11 @@ def epoch_batches(
 
     def make(step: int) -> Batch:
         chosen = order[step * size : (step + 1) * size]
-        # From 1: NumPy takes a 0 at the end for nothing, and that is the order's own stream.
+        # From 1: NumPy ignores a trailing 0, which would repeat the stream of the order.
         numbers = np.random.default_rng([source.seed, epoch, step + 1]).random(
             (size, Draw.count(source.crops))
         )
-        # Plain numbers: NumPy's own are slow to reckon with one by one.
+        # Plain Python numbers: arithmetic on single NumPy scalars is slow.
         draws = [Draw.of(each, source.crops) for each in numbers[index::parts].tolist()]
         return read_crops(source, chosen[index::parts].tolist(), draws, pinned=pinned)
 

@@ -1,10 +1,10 @@
-"""Cutting training crops of HR and LR out of the packed arrays.
+"""Cutting HR and LR training crops from the packed arrays.
 
-An LR crop is what the LR of the whole image holds there (or would hold, where the crop is shifted,
-drawn on or jittered): no crop has a border of its own in its pixels. But the network sees zeros
-beyond a crop's edges, as it does beyond an image's. So that it learns what lies at the edges of
-images (many radiographs have a frame there), crops lie there far more often than by an even draw;
-at all other edges a margin may be left out of the loss.
+An LR crop is what the LR of the whole image has there (or would have, if the crop is shifted, drawn
+on or jittered), so downsampling adds no borders to crops. But the network sees zero padding beyond
+a crop's edges, as it does beyond an image's. For it to learn what is at the edges of images (many
+radiographs have a frame there), crops are drawn there far more often than uniformly; at all other
+edges a margin may be excluded from the loss.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from srpipe.training.crops.jitter import jitter
 from srpipe.training.crops.markers import with_marker
 from srpipe.training.crops.source import CropSource
 
-# Columns that are copied at a time where a crop is transposed.
+# Columns copied at a time when a crop is transposed.
 STRIP = 32
 
 
 class Batch(NamedTuple):
-    """Crops as they lie in the files: `uint8 (N, 1, side, side)`, `side` of LR is crop/scale.
+    """Crops as stored: `uint8 (N, 1, side, side)`, `side` of LR is crop/scale.
 
-    `hidden` is `uint8 (N, 4)`: so many LR pixels at the top, bottom, left and right do not count,
-    0 where the edge is the image's. (A crop that jitter widens up to an edge keeps its margin.)
+    `hidden` is `uint8 (N, 4)`: LR pixels at the top, bottom, left and right that the loss ignores,
+    0 at image edges. (A crop that jitter widens up to an edge keeps its margin.)
     """
 
     lr: Tensor
@@ -44,8 +44,8 @@ class Batch(NamedTuple):
 class Draw:
     """The random numbers of one crop, each in [0, 1).
 
-    `turn` and `flip` choose its symmetry, `choice` one of the candidate `places` (tops and lefts
-    in turn), `marked` whether markers are drawn and `marker` which, `jittered` whether it is
+    `turn` and `flip` choose its symmetry, `choice` one of the candidate `places` (alternating tops
+    and lefts), `marked` whether markers are drawn and `marker` which, `jittered` whether it is
     jittered and `jitter` how.
     """
 
@@ -60,12 +60,12 @@ class Draw:
 
     @staticmethod
     def count(crops: Crops) -> int:
-        """Return how many numbers a crop takes; without jitter two fewer, as they always were."""
+        """Return how many numbers a crop takes; two fewer without jitter, so old runs repeat."""
         return 5 + 2 * crops.candidates + (2 if crops.jitter else 0)
 
     @classmethod
     def of(cls, numbers: Sequence[float], crops: Crops) -> "Draw":
-        """Name the numbers, which a NumPy generator gave in this order."""
+        """Name the numbers, drawn from a NumPy generator in this order."""
         turn, flip, choice, marked, marker, *rest = numbers
         places, how = rest[: 2 * crops.candidates], rest[2 * crops.candidates :]
         jitter, jittered = how if crops.jitter else (0.0, 1.0)
@@ -75,10 +75,10 @@ class Draw:
 def read_crops(
     source: CropSource, rows: Sequence[int], draws: Sequence[Draw], *, pinned: bool = False
 ) -> Batch:
-    """Cut one crop of each row, at the place and in the symmetry that its draw says.
+    """Cut one crop per row, at the position and in the symmetry of its draw.
 
     Args:
-        source: what is drawn from, and how; its batch size is not looked at.
+        source: where and how crops are drawn; its batch size is ignored.
         rows: N manifest rows.
         draws: N draws.
         pinned: put the result in page-locked memory.
@@ -116,7 +116,7 @@ def _corner(source: CropSource, row: int, draw: Draw) -> tuple[int, int]:
 def _cut(
     source: CropSource, row: int, corner: tuple[int, int], draw: Draw
 ) -> tuple[GreyImage, GreyImage]:
-    """Return LR and HR of the crop: what is stored, or drawn on, shifted and jittered."""
+    """Return LR and HR of the crop, as stored or drawn on, shifted and jittered."""
     packed, crops, (y, x) = source.packed, source.crops, corner
     size, scale, hr = crops.size, packed.scale, packed.hr(row)
     seed = int(draw.marker * 2**53) if draw.marked < crops.markers else None
@@ -131,16 +131,16 @@ def _cut(
 
 
 def _symmetry(crops: Crops, draw: Draw) -> tuple[int, bool]:
-    """Return quarter turns and whether the crop is mirrored; most may be left upright."""
+    """Return quarter turns and whether to mirror; all but a fraction `turns` stay upright."""
     if draw.turn >= crops.turns:
         return 0, False
     return int(draw.turn / crops.turns * 4), draw.flip < 0.5
 
 
 def _margins(source: CropSource, row: int, corner: tuple[int, int]) -> list[int]:
-    """Return the LR pixels that do not count at top, bottom, left and right; 0 at image edges.
+    """Return the LR pixels to ignore at top, bottom, left and right; 0 at image edges.
 
-    Of the place before any jitter, which leaves crops at the edges where they are.
+    For the position before jitter, which keeps crops at image edges there.
     """
     (y, x), size = corner, source.crops.size
     height, width = source.packed.hr(row).shape
@@ -149,10 +149,10 @@ def _margins(source: CropSource, row: int, corner: tuple[int, int]) -> list[int]
 
 
 def _position(draw: float, length: int, crop: int, step: int) -> int:
-    """Return where a crop begins, a multiple of `step` in [0, length - crop].
+    """Return a crop's start, a multiple of `step` in [0, length - crop].
 
-    Drawn from as much more as half a crop on either side, and moved back into the image: pixels at
-    its edges would otherwise hardly ever be seen.
+    Drawn from a range that is half a crop wider on either side, then clamped into the image: pixels
+    at its edges would otherwise hardly ever be seen.
     """
     room, beyond = (length - crop) // step, crop // 2 // step
     return min(max(int(draw * (room + 1 + 2 * beyond)) - beyond, 0), room) * step
@@ -161,9 +161,9 @@ def _position(draw: float, length: int, crop: int, step: int) -> int:
 def _made(
     hr: GreyImage, corner: tuple[int, int], crop: int, scale: int, seed: int | None
 ) -> tuple[GreyImage, GreyImage]:
-    """Return LR and HR of a crop, with markers of a seed unless that is None.
+    """Return LR and HR of a crop, with markers drawn from `seed` unless it is None.
 
-    LR is what the whole image's would hold, were its grid to begin at the crop's corner.
+    LR is that of the whole image with a grid that starts at the crop's corner.
     """
     (y, x), reach = corner, 2 * scale  # of the bicubic kernel, which widens by the scale
     top, left = max(y - reach, 0), max(x - reach, 0)
@@ -189,7 +189,7 @@ def _turned(edges: list[int], symmetry: int, flip: bool) -> list[int]:
 def _place(
     out: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], symmetry: int, flip: bool
 ) -> None:
-    """Copy a square into the batch in one of its eight symmetries: one copy in all."""
+    """Copy a square into the batch in one of its eight symmetries, with a single copy."""
     if symmetry & 2:
         image = image[::-1]
     if flip:
@@ -198,6 +198,6 @@ def _place(
         out[...] = image
         return
     turned = image.T
-    # In strips, so that what is read across stays in the processor's cache.
+    # In strips, so that strided reads stay in the processor's cache.
     for left in range(0, turned.shape[1], STRIP):
         out[:, left : left + STRIP] = turned[:, left : left + STRIP]

@@ -1,9 +1,9 @@
-"""Where an image is hard: how far bicubic interpolation is off, place by place.
+"""Where an image is hard: the local error of bicubic interpolation.
 
-Most of a radiograph is smooth, and what is hard in it - a catheter, a rib's edge, burned-in
-letters - is a few percent of its area: crops drawn evenly hardly show it. Drawing them in
-proportion to the error of the simplest method is importance sampling (A. Katharopoulos and F.
-Fleuret, ICML 2018, do it by the norm of the gradient).
+Most of a radiograph is smooth, and the hard parts - a catheter, a rib's edge, burned-in letters -
+are a few percent of its area: uniformly drawn crops hardly show them. Drawing crops in proportion
+to the error of the simplest method is importance sampling (A. Katharopoulos and F. Fleuret, ICML
+2018, use the gradient norm).
 """
 
 import threading
@@ -15,14 +15,14 @@ import numpy.typing as npt
 from srpipe.data.packed import Packed
 from srpipe.imaging.resample import bicubic
 
-# Side of the squares, in HR pixels, over which the error is kept.
+# Side of the cells, in HR pixels, over which the error is averaged.
 CELL = 16
 
 
 class Difficulty:
     """The difficulty of the images of a packed folder.
 
-    Found at first use and kept: 16 KB an image of 1024x1024. Threads may share it.
+    Computed at first use and cached: 16 KB per 1024x1024 image. Threads may share it.
     """
 
     def __init__(self, packed: Packed) -> None:
@@ -31,17 +31,17 @@ class Difficulty:
         self._locks: dict[int, threading.Lock] = {}
 
     def choose(self, row: int, corners: Sequence[tuple[int, int]], crop: int, draw: float) -> int:
-        """Return the index of one of the places, by chance.
+        """Sample the index of one of the places.
 
         Args:
-            row: of the manifest.
+            row: manifest row.
             corners: top and left of each place, in HR pixels.
             crop: side of a place, in HR pixels.
             draw: a random number in [0, 1).
 
         Returns:
-            The first index at which the sum of the places' errors passes `draw` of their total.
-            A place's error is the root of the mean squared difference between the image and its
+            The first index at which the cumulative error of the places exceeds `draw` times their
+            total. A place's error is the root mean squared difference between the image and its
             bicubic interpolation, over the cells that the place touches.
         """
         sums = self._of(row)
@@ -55,8 +55,8 @@ class Difficulty:
         return min(int(np.searchsorted(passed, draw * passed[-1], side="right")), len(errors) - 1)
 
     def _of(self, row: int) -> npt.NDArray[np.float32]:
-        """Return sums of mean squared errors over all cells above and left, `(h + 1, w + 1)`."""
-        # A lock an image: threads that look at others do not wait.
+        """Return the integral image of the cells' mean squared errors, `(h + 1, w + 1)`."""
+        # One lock per image: threads working on other images do not wait.
         with self._locks.setdefault(row, threading.Lock()):
             if row not in self._sums:
                 self._sums[row] = self._find(row)

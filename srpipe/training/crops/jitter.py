@@ -1,8 +1,9 @@
-"""Crops stretched and with another gamma, so that a few radiographs show more than they hold.
+"""Augmentation of crops by stretching and gamma, for samples of few radiographs.
 
-Every detail comes at one size and on one ground. Letters above all: a sample holds a few words of a
-few consoles, which a network learns by heart. The images were brought to 1024x1024 from detectors
-of all sizes and aspects, and their grey levels by as many tables: these ranges are narrower.
+In a sample every detail appears at one size and on one background. This matters most for letters: a
+few words of a few consoles, which a network learns by heart. The images were resized to 1024x1024
+from detectors of all sizes and aspects, and their grey levels mapped by as many tables: the ranges
+here are narrower.
 """
 
 import numpy as np
@@ -11,26 +12,25 @@ from PIL import Image
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import BICUBIC
 
-# A crop's side in the image over its side as it is shown: below 1 magnifies. Drawn evenly, for
-# height and width apart.
+# A crop's side in the image over its side in the result: below 1 magnifies. Uniform, separately for
+# height and width.
 STRETCH = 0.75, 1.35
-# Exponent of grey/255: below 1 brightens. Its logarithm is drawn evenly.
+# Exponent of grey/255: below 1 brightens. Log-uniform.
 GAMMA = 0.7, 1.4
 
 
 def jitter(
     hr: GreyImage, y: int, x: int, crop: int, reach: int, seed: int
 ) -> tuple[GreyImage, int, int]:
-    """Return a crop, stretched and with another gamma, with its surroundings, and where it begins.
+    """Return a crop and its surroundings, stretched and with another gamma, and its corner.
 
     Args:
         hr: the image, `uint8 (H, W)`, at least as large as the crop.
-        y: where a crop would begin in the image, its top. One at an edge of the image stays there,
-            and one that goes from edge to edge is not stretched that way.
-        x: likewise, its left.
+        y: top of the unjittered crop in the image. A crop at an image edge stays there, and one
+            that spans the image is not stretched along that axis.
+        x: its left, likewise.
         crop: side of the crop, in pixels of the result.
-        reach: so many pixels of the result around the crop are returned, too, where the image has
-            them.
+        reach: pixels of the result to return around the crop, where the image has them.
         seed: of the stretch and the gamma.
 
     Returns:
@@ -41,7 +41,7 @@ def jitter(
     for begin, length in ((y, hr.shape[0]), (x, hr.shape[1])):
         side = min(crop * float(rng.uniform(*STRETCH)), length)
         if crop == length:
-            side = length  # a part of it would show an edge that is none
+            side = length  # stretching would put a false edge there
         factor = side / crop
         if begin == 0:
             first = 0.0
@@ -50,7 +50,7 @@ def jitter(
         else:
             first = float(np.clip(begin + (crop - side) / 2, 0, length - side))
         before = min(int(first / factor), reach)
-        # A whole pixel that rounding hides counts.
+        # The epsilon keeps a whole pixel that rounding would lose.
         after = min(int((length - first - side) / factor + 1e-6), reach)
         start, end = first - before * factor, first + side + after * factor
         sides.append((max(start, 0.0), min(end, length)))

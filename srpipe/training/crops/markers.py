@@ -1,11 +1,11 @@
-"""Markers drawn into training crops: letters, badges and frames as consoles burn them in.
+"""Synthetic markers for training crops: letters, badges and frames as consoles burn them in.
 
-A sample of radiographs shows few texts, in few places; the rules of all such markers - two or three
-grey levels, strokes of even width, edges that are sharp or, of frames, soft - are simple and can be
-drawn as often as one likes. Real markers are in the images anyway; these stand beside them.
+A sample of radiographs shows few texts, in few places, but all such markers follow simple rules -
+two or three grey levels, strokes of even width, edges that are sharp or, for frames, soft - and can
+be drawn in any number. They are added to the real markers in the images.
 
-They are burned in at a detector's size and aspect and come to 1024x1024 with the image: letters are
-drawn large here, too, and squeezed. Fonts are those of `phantom.lettering`.
+Real markers are burned in at a detector's size and aspect and resized to 1024x1024 with the image,
+so letters are drawn large here, too, and squeezed. Fonts are those of `imaging.lettering`.
 """
 
 from typing import NamedTuple
@@ -24,25 +24,25 @@ WORDS = (
 SIGNS = ("L", "L", "L", "R", "R", "\u2190", "\u2191", "\u2192", "\u2193")
 LETTERS = "ABCDEFGHIJKLMNOPRSTUVWXYZ0123456789:/-"
 
-# The letters of most consoles look like it.
+# Most consoles use a similar typeface.
 CONSOLE_FACE = FACES[0]
-# What images are brought to another size with. The last two ring at edges, as theirs do: coverage
+# Kernels with which images are resized. The last two ring at edges, as in real images: coverage
 # leaves 0..1 a little, and is clipped with the grey levels at the end.
 KERNELS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
-# White letters with a black rim, with a black shadow, or as they are; black letters.
+# White letters with a black rim, with a black shadow, or plain; black letters.
 RIM, SHADOW, PLAIN, DARK = range(4)
-# Empty pixels around a badge, for the kernel to reach into.
+# Empty pixels around a badge, for the resampling kernel.
 BORDER = 3
 
 
 class MarkerStyle(NamedTuple):
-    """How a console writes: everything that its texts have in common.
+    """A console's style, shared by its texts.
 
     `face` is one of FACES, `kind` one of RIM, SHADOW, PLAIN and DARK. `rim` (thickness) and
     `shadow` (down and to the right) are in pixels of the crop. `white` and `black` are the grey
-    levels of letters and of what is around them, 0 to 1. `native` says how many times larger
-    letters are drawn, with edges that are `smooth` or stairs, before `kernel` brings them to size;
-    `squeeze` is their width over what the font says.
+    levels of letters and their surroundings, 0 to 1. `native` is how many times larger letters are
+    drawn, with edges that are `smooth` or stepped, before `kernel` resizes them; `squeeze` is their
+    width over the font's.
     """
 
     face: str
@@ -58,10 +58,10 @@ class MarkerStyle(NamedTuple):
 
 
 def with_marker(image: GreyImage, rng: np.random.Generator) -> GreyImage:
-    """Return a copy of a crop `uint8 (H, W)` of a radiograph of about 1024 px with a marker.
+    """Return a copy of a crop `uint8 (H, W)` of a radiograph of about 1024 px with markers.
 
-    One or two texts in one style, a badge (8 times in 100), or a frame (20 times); often only a
-    part of them is inside.
+    One or two texts in one style, a badge (8 times in 100), or a frame (20 times); often only
+    partly inside.
     """
     drawn = image.astype(np.float32) / np.float32(255)
     kind = rng.random()
@@ -92,7 +92,7 @@ def _style(rng: np.random.Generator) -> MarkerStyle:
 
 
 def _write(image: FloatArray, rng: np.random.Generator, style: MarkerStyle) -> None:
-    """Draw a text: a sign, a word, or any letters."""
+    """Draw a text: a sign, a word, or random letters."""
     kind, face = rng.random(), style.face
     if kind < 0.2:
         text, height = str(rng.choice(SIGNS)), float(rng.uniform(24, 96))
@@ -111,7 +111,7 @@ def _write(image: FloatArray, rng: np.random.Generator, style: MarkerStyle) -> N
     if style.kind == RIM:
         thick = stroke + style.rim * style.native
         around = letter_tile((text,), heights, face, stroke=thick, smooth=style.smooth)
-        # The letters lie in the middle of their rim: both are brought to size alike.
+        # Letters are centred in their rim, so that both are resized alike.
         large = place(around, large, (around.shape[1] / 2, around.shape[0] / 2))
         rim = _to_size(around, style.native, style.squeeze, style.kernel, phase)
         _lay(image, rim, centre, style.black)
@@ -128,7 +128,7 @@ def _to_size(
     kernel: Image.Resampling,
     phase: tuple[float, float],
 ) -> FloatArray:
-    """Return a tile at the crop's size, its pixels anywhere (`phase`, 0 to 1) on the tile's."""
+    """Return a tile resized to the crop's scale, at a subpixel offset `phase`, 0 to 1."""
     down, across = native, native / squeeze
     high, wide = (
         int(np.ceil(n / by)) + 1 for n, by in zip(tile.shape, (down, across), strict=True)
@@ -142,8 +142,8 @@ def _to_size(
 def _badge(image: FloatArray, rng: np.random.Generator) -> None:
     """Draw a letter in a ring, white on a black disc with a black rim.
 
-    Squeezed images have ellipses: its sides are 30 to 64 px, each for itself. The letter goes by
-    its height alone and may leave a narrow ring.
+    In squeezed images rings are ellipses: width and height are 30 to 64 px, drawn independently.
+    The letter scales with the height only and may stick out of a narrow ring.
     """
     high, wide = rng.uniform(30, 64, 2)
     native = float(rng.uniform(2, 4))
@@ -166,7 +166,7 @@ def _badge(image: FloatArray, rng: np.random.Generator) -> None:
     sheared = wider.transform(wider.size, Image.Transform.AFFINE, shear, bilinear)
     white = np.asarray(inner, np.float32) / np.float32(255)
     white = np.maximum(white, place(white, np.asarray(sheared), (size[0] / 2, size[1] / 2)))
-    kernel = _style(rng).kernel  # nothing else of a style shows here
+    kernel = _style(rng).kernel  # the rest of a style has no effect here
     phase = float(rng.random()), float(rng.random())
     centre = float(rng.uniform(0, image.shape[1])), float(rng.uniform(0, image.shape[0]))
     black = np.asarray(outer, np.float32) / np.float32(255)
@@ -175,20 +175,20 @@ def _badge(image: FloatArray, rng: np.random.Generator) -> None:
 
 
 def _frame(image: FloatArray, rng: np.random.Generator) -> None:
-    """Cover one or two sides with an even grey: softly, sharply, or with a line at the edge."""
+    """Cover one or two sides with a uniform grey, with a soft or sharp edge or a line."""
     grey = float(rng.choice((0.0, 0.0, rng.uniform(0, 0.1), 1.0)))
     for axis in (0, 1) if rng.random() < 0.4 else (int(rng.integers(2)),):
         length, along = image.shape[axis], image.shape[1 - axis]
         edge = float(rng.uniform(0.05, 0.95) * length)
-        # Most frames are straight; a scanner's are a little askew, by up to 1.7 degrees.
+        # Most frames are straight; those of scanners are askew by up to 1.7 degrees.
         slope = float(rng.uniform(-0.03, 0.03)) if rng.random() < 0.3 else 0.0
-        # A collimator's edge or a scanner's is wider than a pixel.
+        # Edges of collimators and scanners are wider than a pixel.
         soft = rng.random() < 0.2
         width = float(rng.uniform(2, 16)) if soft else 1.0
-        # Pixels from each one's middle to the edge, above 0 where nothing is covered.
+        # Distance of pixel centres from the edge, above 0 where nothing is covered.
         far = np.arange(length)[:, None] - edge - slope * (np.arange(along) - along / 2)
         if not soft and rng.random() < 0.7:
-            far = np.floor(far) + 0.5  # not smoothed: a stair where it is askew
+            far = np.floor(far) + 0.5  # not smoothed: stepped where it is askew
         if rng.random() < 0.5:
             far = -far
         covered = np.clip(0.5 - far / width, 0, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What training crops are drawn from."""
+"""The source of training crops."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from srpipe.training.crops.difficulty import Difficulty
 
 @dataclass(frozen=True)
 class CropSource:
-    """What training crops are drawn from, and how.
+    """Where and how training crops are drawn.
 
     Attributes:
         packed: the images.
-        rows: the manifest rows of those that train.
-        crops: the settings, as they stand in params.yaml.
-        batch_size: crops of a step.
+        rows: manifest rows of the training images.
+        crops: the settings.
+        batch_size: crops per step.
         seed: of all draws.
-        difficulty: where the images are hard, kept from epoch to epoch.
-        name: of the settings, for messages.
+        difficulty: where the images are hard, cached across epochs.
+        name: of the section of settings, for messages.
     """
 
     packed: Packed
@@ -35,7 +35,7 @@ class CropSource:
         """Return the number of whole batches in an epoch.
 
         Raises:
-            DataError: there is not enough for one batch.
+            DataError: there are too few crops for one batch.
         """
         images, each = len(self.rows), self.crops.per_image
         count = images * each // self.batch_size
@@ -47,11 +47,11 @@ class CropSource:
         return count
 
     def check(self) -> None:
-        """Refuse images that are smaller than a crop, and crops of which nothing would count.
+        """Refuse images smaller than a crop, and a margin that leaves nothing of a crop.
 
         Raises:
-            DataError: an image is too small, or there is not enough for one batch.
-            SettingsError: the margin leaves nothing.
+            DataError: an image is too small, or there are too few crops for one batch.
+            SettingsError: the margin leaves nothing of a crop.
         """
         size, scale = self.crops.size, self.packed.scale
         sizes = self.packed.manifest.iloc[list(self.rows)]

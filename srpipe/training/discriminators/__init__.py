@@ -1,1 +1,1 @@
-"""The networks that tell HR from SR."""
+"""Discriminators."""

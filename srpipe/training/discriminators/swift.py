@@ -1,7 +1,7 @@
 """The discriminator of Swift-SRGAN: eight blocks of depthwise separable convolutions.
 
-Plan: Ledig et al., CVPR 2017, figure 4; separable convolutions: Krishnan et al., 2021 (see
-`generators`). It ends in a logit, without sigmoid: the loss takes logits, which is stable.
+Architecture: Ledig et al., CVPR 2017, figure 4; separable convolutions: Krishnan et al., 2021 (see
+`models.srresnet`). It outputs a logit, without sigmoid: losses on logits are numerically stable.
 """
 
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ WIDTHS = (1, 1, 2, 2, 4, 4, 8, 8)
 
 
 class Discriminator(nn.Module):
-    """Tells HR from SR crops.
+    """Discriminates HR from SR crops, with one logit per crop.
 
     Args:
         channels: image channels, 1 or 3.
@@ -25,7 +25,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         width = channels
         for index, (factor, stride) in enumerate(zip(WIDTHS, STRIDES, strict=True)):
-            # BatchNorm on the input block would hide the brightness that it should judge.
+            # BatchNorm on the input block would hide the brightness that it should see.
             norm = index > 0
             layers += [
                 SeparableConv2d(width, factor * features, 3, stride, padding=1, bias=not norm),
@@ -45,11 +45,11 @@ class Discriminator(nn.Module):
         self._start_undecided(last)
 
     def _start_undecided(self, last: nn.Linear) -> None:
-        """Keep the size of the signal through the layers, and start near logit 0.
+        """Keep the scale of the signal through the layers, and start near logit 0.
 
-        HR and SR crops differ by a hundredth of their brightness. With torch's default weights,
-        which shrink the signal in every layer, the discriminator was still at chance after 70
-        steps; with those of He et al. (ICCV 2015) it told them apart after 20.
+        HR and SR crops differ by a hundredth of their brightness. With torch's default
+        initialisation, which shrinks the signal in every layer, the discriminator was still at
+        chance after 70 steps; with He initialisation (ICCV 2015) it separated them after 20.
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -60,5 +60,5 @@ class Discriminator(nn.Module):
         nn.init.normal_(last.weight, std=0.01)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Judge `(N, channels, H, W)` in [0, 1], H and W at least 32: logits `(N,)`, high is HR."""
+        """Score `(N, channels, H, W)` in [0, 1], H and W at least 32: logits `(N,)`, high is HR."""
         return self.classifier(self.blocks(image)).squeeze(1)  # type: ignore[no-any-return]

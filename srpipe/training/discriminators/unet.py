@@ -1,13 +1,14 @@
-"""The discriminator of Real-ESRGAN: a U-Net with spectral normalisation, one verdict a pixel.
+"""The discriminator of Real-ESRGAN: a U-Net with spectral normalisation, one logit per pixel.
 
-Plan: X. Wang et al., "Real-ESRGAN", ICCVW 2021 (`UNetDiscriminatorSN` in BasicSR), after the U-Net
-discriminator of E. Schoenfeld et al., CVPR 2020. Spectral normalisation: T. Miyato et al., ICLR
-2018. Layers are numbered as there. It ends in logits, without sigmoid: the loss takes logits.
+Architecture: X. Wang et al., "Real-ESRGAN", ICCVW 2021 (`UNetDiscriminatorSN` in BasicSR), after
+the U-Net discriminator of E. Schoenfeld et al., CVPR 2020. Spectral normalisation: T. Miyato et
+al., ICLR 2018. Layers are numbered as there. It outputs logits, without sigmoid, as the losses
+expect.
 
-The sharpening of the input is ours. HR and SR crops differ by a hundredth of their brightness, and
-normalised layers cannot raise so small a part of their signal: on the image itself the network
-was at chance after 40 steps. With its detail raised to the size of its brightness it told unseen
-crops apart after 30. Weights start as torch draws them, as published: that is near logit 0.
+Sharpening the input is our addition. HR and SR crops differ by a hundredth of their brightness, and
+normalised layers cannot amplify so small a part of their signal: on the image itself the network
+was at chance after 40 steps. With detail amplified to the scale of brightness it separated unseen
+crops after 30. Initialisation is torch's default, as published, which is near logit 0.
 """
 
 import torch
@@ -20,7 +21,7 @@ from srpipe.models.base import local_detail
 # Three layers of stride 2: sides are multiples of 2**3, and 32 leaves 4x4 at the deepest.
 MULTIPLE = 8
 MIN_SIDE = 32
-# How often `local_detail` is added to the image.
+# Weight with which `local_detail` is added to the image.
 SHARPENING = 10.0
 
 
@@ -28,15 +29,15 @@ class SpectralConv2d(nn.Conv2d):
     """A convolution without bias, `(N, in, H, W)` to `(N, out, H/stride, W/stride)`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # The largest singular value is found here, by products of matrix and vector that autocast
-        # would take in bfloat16.
+        # The largest singular value is computed here, by matrix-vector products that autocast would
+        # run in bfloat16.
         with torch.autocast(x.device.type, enabled=False):
             weight = self.weight
         return F.conv2d(x, weight, None, self.stride, self.padding)
 
 
 def _normalised(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Module:
-    """Return a 3x3, or at stride 2 a 4x4, convolution of largest singular value 1."""
+    """Return a 3x3, or at stride 2 a 4x4, convolution with largest singular value 1."""
     size = 3 if stride == 1 else 4
     return spectral_norm(
         SpectralConv2d(in_channels, out_channels, size, stride, padding=1, bias=False)
@@ -44,7 +45,7 @@ def _normalised(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.M
 
 
 class UNetDiscriminator(nn.Module):
-    """Tells HR from SR at every pixel.
+    """Discriminates HR from SR at every pixel.
 
     Args:
         channels: image channels, 1 or 3.
@@ -72,13 +73,13 @@ class UNetDiscriminator(nn.Module):
             image: float `(N, channels, H, W)` in [0, 1], H and W multiples of 8 and at least 32.
 
         Returns:
-            Logits `(N, 1, H, W)`, high is HR.
+            Logits `(N, 1, H, W)`, high for HR.
 
         Raises:
-            ValueError: the shape is another.
+            ValueError: the shape is not allowed.
         """
         self._require_shape(image)
-        # Added to the image, not in its place: the brightness is to be judged too.
+        # Added to the image, not in its place: the brightness matters too.
         image = image + SHARPENING * local_detail(image)
         x0 = _leaky(self.conv0(image))  # (N, F, H, W)
         x1 = _leaky(self.conv1(x0))  # (N, 2F, H/2, W/2)

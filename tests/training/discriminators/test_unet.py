@@ -100,7 +100,7 @@ def test_every_weight_learns() -> None:
 
 
 def test_brightness_is_not_hidden() -> None:
-    """Images without any detail, of other brightness, are judged otherwise."""
+    """Images without any detail, of other brightness, get other logits."""
     network = discriminator().eval()
     dark, bright = torch.full((1, 1, 64, 64), 0.2), torch.full((1, 1, 64, 64), 0.8)
     with torch.no_grad():
@@ -122,7 +122,7 @@ def test_it_starts_undecided(seed: int) -> None:
 def test_it_learns_to_tell_hr_from_blurred_and_where() -> None:
     """In 60 steps it is right at most pixels of unseen crops that differ by a hundredth.
 
-    An image that is HR on the left and blurred on the right is judged so: by the pixel.
+    An image that is HR on the left and blurred on the right gets such logits, pixel by pixel.
     """
     network = discriminator(features=8)
     optimizer = Adam(network.parameters(), lr=3e-4, betas=(0.9, 0.99))
@@ -141,8 +141,8 @@ def test_it_learns_to_tell_hr_from_blurred_and_where() -> None:
     assert (logits[..., :24].mean((1, 2, 3)) > logits[..., 40:].mean((1, 2, 3)) + 0.5).all()
 
 
-def test_bfloat16_judges_as_float32_does() -> None:
-    """Under autocast the verdicts are the same to rounding, and every weight still learns."""
+def test_bfloat16_gives_the_logits_of_float32() -> None:
+    """Under autocast the logits are the same to rounding, and every weight still learns."""
     network = discriminator(features=8).eval()
     hr, _ = crops(2, torch.Generator().manual_seed(3))
     with torch.autocast("cpu", torch.bfloat16):
