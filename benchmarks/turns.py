@@ -76,16 +76,15 @@ def mixed(parts: Mapping[str, float], speeds: Mapping[str, Sequence[float]]) -> 
     ]
 
 
-def timed(work: Callable[[], object], amount: float, device: str, repeats: int = 1) -> Case:
-    """Return a case that does `work` so many times, each time `amount` units of it."""
+def timed(work: Callable[[], object], amount: float, device: str) -> Case:
+    """Return a case that does `work` once, which is `amount` units of it."""
 
     def run() -> float:
         synchronise(device)
         start = time.perf_counter()
-        for _ in range(repeats):
-            work()
+        work()
         synchronise(device)
-        return amount * repeats / (time.perf_counter() - start)
+        return amount / (time.perf_counter() - start)
 
     return run
 

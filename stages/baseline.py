@@ -1,4 +1,4 @@
-"""Stage baseline: what bicubic, and bicubic with back-projection, score on the test images."""
+"""Stage baseline: scores of bicubic, and of bicubic with back-projection, on the test images."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Stage download: put the list of images, and where needed the images, into `data/raw/<name>`."""
+"""Stage download: the list of images, and if needed the images, in `data/raw/<name>`."""
 
 from srpipe.core import console, paths
 from srpipe.data.sources import folder, nih, phantom
@@ -21,6 +21,7 @@ def main() -> None:
                 raw_dir,
                 scale=params.downsample.scale,
                 sixteen_bit=params.downsample.sixteen_bit,
+                use_lists=params.split.use_lists,
             )
         case "nih":
             nih.fetch(params.datasets.nih, raw_dir)

@@ -4,6 +4,7 @@ import functools
 
 from srpipe.core import console, paths
 from srpipe.core.parallel import parallel
+from srpipe.data import likeness
 from srpipe.data.packed import write_packed
 from srpipe.data.pairs import make_pair
 from srpipe.data.sources.manifest import open_source
@@ -19,7 +20,7 @@ def main() -> None:
     source = open_source(paths.raw(data.name))
     make = functools.partial(make_pair, source, settings)
     pairs = parallel(make, source.entries, what="downsample")
-    manifest = write_packed(paths.PACKED, pairs, settings.scale)
+    manifest = write_packed(paths.PACKED, pairs, settings.scale, likeness.describe)
     pixels = int((manifest["height"] * manifest["width"]).sum())
     console.say(
         f"{len(manifest)} pairs at {settings.scale}x, {pixels / 1e6:.0f} HR megapixels, "

@@ -1,6 +1,6 @@
-"""Stage evaluate: what the trained generator scores on the test images, beside the baselines.
+"""Stage evaluate: the trained generator's scores on the test images, beside the baselines'.
 
-And what its adversarial epochs changed: the perception-distortion curve.
+Also the perception-distortion curve: what its adversarial epochs changed.
 """
 
 import pandas as pd
@@ -23,7 +23,7 @@ from srpipe.tracking import runs
 
 @console.entry_point
 def main() -> None:
-    """Score the generator, compare it image by image, and draw what there is to see."""
+    """Score the generator, compare it image by image, and draw the pictures."""
     settings = load_section("evaluate", Evaluate)
     packed = open_packed(paths.PACKED)
     final, pixel = load_generator(paths.GENERATOR), load_generator(paths.PIXEL)

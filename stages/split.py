@@ -1,10 +1,10 @@
-"""Stage split: which images train, validate and test, in `data/split.csv`."""
+"""Stage split: the training, validation and test images, in `data/split.csv`."""
 
 from srpipe.core import console, paths
 from srpipe.core.files import write_csv
 from srpipe.data.packed import read_manifest
 from srpipe.data.splits import SUBSETS
-from srpipe.data.splitting import split_by_patient
+from srpipe.data.splitting import lookalikes, split_by_patient
 from srpipe.settings.base import load_section
 from srpipe.settings.split import Split
 
@@ -13,11 +13,18 @@ from srpipe.settings.split import Split
 def main() -> None:
     """Split the packed images by patient."""
     settings = load_section("split", Split)
-    split = split_by_patient(read_manifest(paths.PACKED), settings)
+    manifest = read_manifest(paths.PACKED, ("pixels", "look"))
+    split = split_by_patient(manifest, settings)
     write_csv(paths.SPLIT, split)
     for name in SUBSETS:
         part = split[split["subset"] == name]
         console.say(f"{name}: {len(part)} images of {part['patient'].nunique()} patients")
+    near = lookalikes(manifest, split)
+    if near:
+        console.warn(
+            f"{len(near)} pair(s) of images of two patients look the same and are on two sides, "
+            f"such as {near[0][0]} and {near[0][1]}: are the patient IDs right?"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Stage train: generators in `models/`, and what happened on the way.
+"""Stage train: generators in `models/`, and the training history.
 
-Started once, it starts the other training processes that the environment asks for. Killed at any
-moment, the same command goes on where it was.
+It launches the other training processes that the environment asks for. Killed at any moment, it
+resumes with the same command.
 """
 
 from srpipe.core import console, environment, paths
@@ -15,11 +15,11 @@ from srpipe.training.loop import train
 
 @console.entry_point
 def main() -> None:
-    """Train the generator that the settings name; every training is an MLflow run."""
+    """Train the configured generator; every training is an MLflow run."""
     settings = load_section("train", Train)
     task = run.task_of(settings)
     if processes.needed():
-        environment.checkpoint_seconds()  # told now, by one process
+        environment.checkpoint_seconds()  # checked now, by one process
         task.check(processes.wanted())
         processes.launch("stages.train")
         return
@@ -31,7 +31,7 @@ def main() -> None:
             train(task, hardware, None)
             return
         used = run.announce(task, hardware)
-        # The first process speaks, saves and writes for all.
+        # The first process reports, saves and writes for all.
         with (
             resume.opened(paths.interrupted(), identity) as store,
             runs.training_run(

@@ -22,8 +22,8 @@ from scipy import fft
 
 from srpipe.imaging.resample import bicubic, downsample
 from srpipe.metrics.scores import reference, score
-from srpipe.phantom import render
 from srpipe.phantom.cohort import plan_cohort
+from srpipe.phantom.render import render
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # the backend must be chosen first
@@ -45,7 +45,7 @@ class Measured:
         whole: bicubic PSNR of all pixels, dB.
         masked: the same without markers and an 8-px border, dB.
         marked: share of the pixels that the mask leaves out.
-        ssim: bicubic SSIM; all conventions are those of `srpipe.scoring`.
+        ssim: bicubic SSIM; all conventions are those of `srpipe.metrics.scores`.
         spectrum: radially averaged power, dB, in steps of 1/200 cycle per pixel up to 0.5.
         histogram: share of pixels at each of 256 grey levels.
     """

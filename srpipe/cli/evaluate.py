@@ -75,9 +75,9 @@ def add_to(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Score every image, print the means, write all scores where that is asked for."""
+    """Score every image, print the means, and write all scores if requested."""
     require("train", "srpipe evaluate")
-    # torch takes seconds to load: not before the arguments are known to be right.
+    # Only after the arguments are checked, because torch takes seconds to load.
     from srpipe.evaluation.folder import evaluate_folder, summary_text
     from srpipe.formats.listing import image_files
     from srpipe.models.checkpoint import load_generator
@@ -104,20 +104,15 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _listed(files: dict[str, Path], names: Path | None) -> dict[str, Path]:
+    from srpipe.data.sources.names import Names, read_names
+
     if names is None:
         return files
-    try:
-        lines = names.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"--list: cannot read {names}: {error}") from error
-    wanted = [line.strip() for line in lines if line.strip()]
-    missing = [name for name in wanted if name not in files]
-    if missing or not wanted:
-        raise DataError(
-            f"--list: {len(missing)} of the {len(wanted)} names in {names} are not among the "
-            f"{len(files)} images, the first is {missing[0] if missing else '(none)'}"
-        )
-    return {name: files[name] for name in wanted}
+    wanted = read_names(names, "--list")
+    if not wanted:
+        raise DataError(f"--list: {names} names no image: give one name a line")
+    found = Names(files).resolve(wanted, str(names))
+    return {image: files[image] for image in dict.fromkeys(found.values())}
 
 
 def _mean(rows: Sequence[Mapping[str, Any]], column: str) -> float:

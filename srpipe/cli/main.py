@@ -1,4 +1,4 @@
-"""The command line, `srpipe`: one module a group of commands, which parses and calls."""
+"""The command line, `srpipe`: one module per group of commands."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ A fault is one message on stderr, with exit code 1; nothing half-written is left
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; a fault is one message on stderr and exit code 1."""
+    """Run one command; an error is one message on stderr and exit code 1."""
     options = _parser().parse_args(arguments)
     console.entry_point(lambda: options.run(options))()
 

@@ -1,15 +1,15 @@
-"""What commands have in common: how help is laid out, checks of values."""
+"""Shared by the commands: layout of help texts, checks of values."""
 
 import argparse
 import math
 from typing import Any
 
-# What `add_parser` belongs to; argparse gives it no public name.
+# The type that has `add_parser`; argparse gives it no public name.
 Commands = Any
 
 
 def raw_text(description: str, epilog: str | None = None) -> dict[str, Any]:
-    """Return arguments for a parser that prints its texts as they are laid out here."""
+    """Return arguments for a parser that keeps the layout of its texts."""
     return {
         "description": description,
         "epilog": epilog,
@@ -18,7 +18,7 @@ def raw_text(description: str, epilog: str | None = None) -> dict[str, Any]:
 
 
 def add_sixteen_bit(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says how 16-bit images become 8-bit."""
+    """Add the option for how 16-bit images become 8-bit."""
     parser.add_argument(
         "--sixteen-bit",
         choices=("minmax", "full_range"),

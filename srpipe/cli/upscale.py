@@ -56,7 +56,7 @@ def add_to(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Super-resolve every image."""
-    # torch takes seconds to load: not before the arguments are known to be right.
+    # Only after the arguments are checked, because torch takes seconds to load.
     from srpipe.enhance.upscale import load, targets, upscale, upscale_file
     from srpipe.formats.listing import image_files
 

@@ -1,4 +1,4 @@
-"""`srpipe export` and `srpipe interpolate`: from weights files to others."""
+"""`srpipe export` and `srpipe interpolate`: converting and mixing weights files."""
 
 import argparse
 import json
@@ -92,7 +92,7 @@ def run_export(options: argparse.Namespace) -> None:
     if options.half:
         given[KERNELS] = HALF
     if options.out.suffix == SUFFIX:
-        # What was recorded once stays: a file is exported again to add its scores.
+        # Recorded entries stay: a file may be exported again to add its scores.
         save_released(options.out, loaded, {"commit": commit(), **loaded.record, **given})
     elif given:
         named = ["half" if name == KERNELS else name for name in given]
@@ -106,9 +106,9 @@ def run_export(options: argparse.Namespace) -> None:
 
 
 def commit(code: Path = CODE) -> str:
-    """Return the commit of a folder of code, with "-changed" where its files differ from it.
+    """Return the commit of a folder of code, with "-changed" if its files differ from it.
 
-    By default of this package alone: `dvc exp run` changes params.yaml, which a checkpoint records.
+    By default only this package: `dvc exp run` changes params.yaml, which a checkpoint records.
     """
     try:
         name, changed = (
@@ -137,7 +137,7 @@ def _read_scores(path: Path) -> dict[str, Any]:
 
 
 def run_interpolate(options: argparse.Namespace) -> None:
-    """Write a generator between two."""
+    """Write an interpolated generator."""
     from srpipe.models.checkpoint import load_generator, save_generator
     from srpipe.models.interpolate import interpolate
     from srpipe.models.released import weights_file

@@ -44,9 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Like `replacing`, for a folder: the old content of `path` stays until the new one is
-    complete.
-    """
+    """Like `replacing`, for a folder: `path` keeps its old content until the new is complete."""
     temporary: Path | None = None
     try:
         with _write_faults_translated(path):

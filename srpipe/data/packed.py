@@ -8,7 +8,7 @@ offset in `lr.bin` is its offset in `hr.bin` divided by scale squared.
 import functools
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,19 @@ class Pair:
     lr: GreyImage
 
 
-def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFrame:
+def write_packed(
+    folder: Path,
+    pairs: Iterable[Pair],
+    scale: int,
+    describe: Callable[[GreyImage], Mapping[str, str]] = lambda hr: {},
+) -> pd.DataFrame:
     """Write pairs in the order given and return the manifest; on an error the old folder stays.
+
+    Args:
+        folder: where to.
+        pairs: what to write.
+        scale: HR side over LR side.
+        describe: columns that an HR image adds to the manifest, such as `likeness.describe`.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -56,7 +67,8 @@ def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFram
         with (temporary / HR).open("wb") as hr_file, (temporary / LR).open("wb") as lr_file:
             for pair in pairs:
                 height, width = pair.hr.shape
-                rows.append((pair.image, pair.patient, pair.listed, height, width, offset))
+                place = (pair.image, pair.patient, pair.listed, height, width, offset)
+                rows.append(dict(zip(COLUMNS, place, strict=True)) | dict(describe(pair.hr)))
                 for image, file, digest in zip(
                     (pair.hr, pair.lr), (hr_file, lr_file), digests, strict=True
                 ):
@@ -66,7 +78,7 @@ def write_packed(folder: Path, pairs: Iterable[Pair], scale: int) -> pd.DataFram
                 offset += height * width
         if not rows:
             raise DataError("there is no image to pack: run the download stage first")
-        manifest = pd.DataFrame(rows, columns=COLUMNS)
+        manifest = pd.DataFrame(rows)
         manifest.to_csv(temporary / MANIFEST, index=False, lineterminator="\n")
         info = {"scale": scale, "hr": digests[0].hexdigest(), "lr": digests[1].hexdigest()}
         (temporary / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
@@ -161,17 +173,23 @@ def open_packed(folder: Path) -> Packed:
     return Packed(folder, manifest, scale, digests)
 
 
-def read_manifest(folder: Path) -> pd.DataFrame:
-    """Return the manifest: image, patient, list (strings), height, width, offset (integers).
+def read_manifest(folder: Path, more: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the manifest, a row an image: `COLUMNS`; sizes are integers, all else strings.
+
+    Args:
+        folder: of the packed images.
+        more: names of columns that `describe` added in `write_packed`; strings.
 
     Raises:
         DataError: it is missing or damaged.
     """
     path = folder / MANIFEST
-    text = {"image": str, "patient": str, "list": str}
+    text = dict.fromkeys(("image", "patient", "list", *more), str)
     numbers = {"height": np.int64, "width": np.int64, "offset": np.int64}
     try:
-        return pd.read_csv(path, dtype={**text, **numbers}, keep_default_na=False)[COLUMNS]
+        return pd.read_csv(path, dtype={**text, **numbers}, keep_default_na=False)[
+            [*COLUMNS, *more]
+        ]
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing: run the downsample stage first") from error
     except (OSError, ValueError, KeyError) as error:

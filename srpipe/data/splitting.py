@@ -8,6 +8,7 @@ split off from the rest by patient.
 import pandas as pd
 
 from srpipe.core.errors import DataError
+from srpipe.data.likeness import alike
 from srpipe.data.splits import check_split, shuffled
 from srpipe.settings.split import Split
 
@@ -16,16 +17,21 @@ def split_by_patient(manifest: pd.DataFrame, settings: Split) -> pd.DataFrame:
     """Assign each image to a subset.
 
     Args:
-        manifest: columns image, patient, list ("train_val", "test" or "").
+        manifest: columns image, patient, list ("train_val", "test" or "") and pixels, a digest that
+            is the same for equal images.
         settings: fractions of the patients, the seed, whether to follow the lists.
 
     Returns:
         Columns image, patient, subset ("train", "validation" or "test"), sorted by image.
 
     Raises:
-        DataError: too few patients, images on neither list, or a patient in two subsets.
+        DataError: too few patients, images on neither list, a patient in two subsets, or equal
+            images of two patients in two subsets.
     """
-    table = manifest[["image", "patient", "list"]].sort_values("image", ignore_index=True)
+    table = manifest[["image", "patient", "list", "pixels"]].sort_values("image", ignore_index=True)
+    # If so configured, patients who share an image are merged into one.
+    merged = _same_images(table) if settings.same_image == "merge" else {}
+    table["patient"] = [merged.get(patient, patient) for patient in table["patient"]]
     patients = sorted(set(table["patient"]))
     if settings.use_lists and (table["list"] != "").any():
         test = _listed_test_patients(table)
@@ -42,7 +48,60 @@ def split_by_patient(manifest: pd.DataFrame, settings: Split) -> pd.DataFrame:
     ]
     split = table[["image", "patient"]].assign(subset=subset)
     check_split(split)
+    _refuse_shared(table.assign(subset=subset))
     return split
+
+
+def lookalikes(manifest: pd.DataFrame, split: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return pairs of images of different patients in different subsets that look the same.
+
+    Args:
+        manifest: columns image, pixels, look.
+        split: columns image, patient, subset.
+    """
+    table = split.merge(manifest[["image", "look"]], on="image")
+    found: list[tuple[str, str]] = []
+    for side, others in (("test", ("train", "validation")), ("validation", ("train",))):
+        one = table[table["subset"] == side]
+        other = table[table["subset"].isin(others)]
+        found += [
+            (one["image"].iloc[i], other["image"].iloc[j])
+            for i, j in alike(one["look"].tolist(), other["look"].tolist())
+        ]
+    return found
+
+
+def _same_images(table: pd.DataFrame) -> dict[str, str]:
+    """Return patient -> the first of all patients who share equal images."""
+    first: dict[str, str] = {}
+
+    def root(patient: str) -> str:
+        while first.get(patient, patient) != patient:
+            patient = first[patient]
+        return patient
+
+    for _, group in table.groupby("pixels"):
+        one, *others = sorted({root(patient) for patient in group["patient"]})
+        first.update(dict.fromkeys(others, one))
+    return {patient: root(patient) for patient in first}
+
+
+def _refuse_shared(table: pd.DataFrame) -> None:
+    """Refuse equal images in two subsets.
+
+    Raises:
+        DataError: there are some.
+    """
+    sides = table.groupby("pixels")["subset"].nunique()
+    shared = table[table["pixels"].isin(sides[sides > 1].index)].sort_values(["pixels", "image"])
+    if len(shared):
+        (a, b), (p, q) = shared["image"].iloc[:2], shared["patient"].iloc[:2]
+        raise DataError(
+            f"{shared['pixels'].nunique()} image(s) are there under two patients, on two sides of "
+            f"the split; the first is {a} (patient {p}) and {b} (patient {q}). Correct the patient "
+            "IDs or the lists, take one of the images away, or set split.same_image: merge, which "
+            "makes such patients one"
+        )
 
 
 def _listed_test_patients(table: pd.DataFrame) -> set[str]:

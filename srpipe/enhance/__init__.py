@@ -1,1 +1,1 @@
-"""Enhancing radiographs with a trained generator."""
+"""Upscaling radiographs with a trained generator."""

@@ -1,6 +1,6 @@
-"""Super-resolution of an image, of a file and of a folder, with a released or one's own generator.
+"""Super-resolution of an image, a file or a folder, with a released generator or your own.
 
-What the command line, a web page and scripts share.
+Shared by the command line, web pages and scripts.
 """
 
 import functools
@@ -36,18 +36,18 @@ def upscale(
 
     Args:
         image: `uint8 (h, w)`, 0 black to 255 white, sides of at least 16.
-        weights: a released model's name, a file (kept loaded for the next call), or a generator.
-        consistent: make the result downsample to `image` within 8-bit rounding, as it should.
-        precision: "bf16" is faster on hardware with matrix units for it, and off by a grey level
-            here and there.
-        device: torch device name; None: as SRPIPE_DEVICE says, by default a GPU if there is one.
+        weights: a released model's name, a file (cached for the next call), or a generator.
+        consistent: make the result downsample to `image` within 8-bit rounding.
+        precision: "bf16" is faster on hardware with bf16 arithmetic, and off by a grey level here
+            and there.
+        device: torch device name; None: SRPIPE_DEVICE, by default a GPU if there is one.
 
     Returns:
         `uint8 (h*scale, w*scale)`; the scale is that of the weights, 4 by default.
 
     Raises:
-        ImageError: the image has another type or shape, or is too small.
-        CheckpointError: the weights cannot be loaded, or give values that are no numbers.
+        ImageError: the image has the wrong type or shape, or is too small.
+        CheckpointError: the weights cannot be loaded, or the output is not finite.
         SettingsError: there is no such device.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
@@ -63,16 +63,19 @@ def upscale(
     device = device or environment.device_name()
     loaded = weights if isinstance(weights, LoadedGenerator) else load(weights)
     model = loaded.model.to(device)
+    # torch takes no view that runs backwards, which is what turning an image over makes.
+    image = np.ascontiguousarray(image)
     return super_resolve(model, image, device, consistent=consistent, bf16=precision == "bf16")
 
 
 def load(weights: str | Path = DEFAULT) -> LoadedGenerator:
-    """Load a generator by a released model's name or from a file; the last few stay loaded.
+    """Load a generator by a released model's name or from a file; the last few are cached.
 
     Raises:
         CheckpointError: it cannot be loaded.
     """
     path = weights_file(weights)
+    # Of a file: a replaced one, even of the same size and time, is another.
     state = path.stat() if path.exists() else None
     return _loaded(path, state and (state.st_ino, state.st_size, state.st_mtime_ns))
 
@@ -88,12 +91,12 @@ def upscale_file(
     enhance: Callable[[GreyImage], GreyImage] = upscale,
     sixteen_bit: SixteenBit = "minmax",
 ) -> None:
-    """Super-resolve an image file into an 8-bit grey PNG; a fault leaves what was there.
+    """Super-resolve an image file into an 8-bit grey PNG; on an error the old file stays.
 
     Args:
         source: PNG, JPEG or TIFF.
         target: the PNG.
-        enhance: `upscale`, or a `functools.partial` of it with other weights and switches.
+        enhance: `upscale`, or a `functools.partial` of it with other weights and options.
         sixteen_bit: how 16-bit images become 8-bit, see `formats.raster`.
 
     Raises:
@@ -111,15 +114,15 @@ def upscale_file(
 
 
 def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Path]:
-    """Return the PNG that each image is written to; none is an input or another's.
+    """Return the PNG that each image is written to; none is an input or used twice.
 
     Args:
         files: the images by their names below `images`.
         images: the folder, or the one image.
-        out: the folder of the results, which keeps the folders of `images`.
+        out: the folder of the results, with the subfolders of `images`.
 
     Raises:
-        DataError: a result would replace an image or another result, or be an image of the next
+        DataError: a result would replace an image or another result, or be an input of the next
             run.
     """
     if images.is_dir() and out.resolve().is_relative_to(images.resolve()):

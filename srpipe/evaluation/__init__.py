@@ -1,1 +1,1 @@
-"""What comes of scores: intervals, curves, panels, reports."""
+"""Scoring, intervals, curves, panels, reports."""

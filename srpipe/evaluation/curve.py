@@ -1,10 +1,10 @@
-"""The perception-distortion curve: what adversarial training gave, and what it took.
+"""The perception-distortion curve: what adversarial training gains and costs.
 
-Y. Blau and T. Michaeli, "The Perception-Distortion Tradeoff", CVPR 2018: no method has the least
-error and the most natural look at once. The generators between the result of the pixel epochs and
-the final one (`checkpoint.interpolate`) trade the one for the other. Content distance stands here
-for the look. The paper's measure compares distributions; this one compares with the HR image, so
-that detail which looks natural but is not the HR image's still costs.
+Y. Blau and T. Michaeli, "The Perception-Distortion Tradeoff", CVPR 2018: no method has both the
+lowest error and the most natural look. Generators between the result of the pixel epochs and the
+final one (`models.interpolate`) trade one for the other. Content distance stands for the look here.
+The paper's measure compares distributions; this one compares with the HR image, so detail that
+looks natural but is not in the HR image still costs.
 """
 
 from dataclasses import asdict, dataclass
@@ -31,7 +31,7 @@ SCORES = ("content_distance", "psnr", "psnr_masked", "lr_psnr")
 class Curve:
     """Mean scores over the same test images, of generators and of bicubic.
 
-    `points` has a row a generator, columns alpha and `SCORES`, alpha rising from 0 to 1.
+    `points` has a row per generator, columns alpha and `SCORES`, alpha rising from 0 to 1.
     """
 
     points: pd.DataFrame
@@ -47,21 +47,21 @@ def perception_distortion(
     table: pd.DataFrame,
     device: str,
 ) -> Curve | None:
-    """Score generators between two on some test images, of as many patients as can be.
+    """Score interpolated generators on some test images, of as many patients as possible.
 
     Args:
         pixel: the generator after the pixel epochs, on `device`.
         final: the generator after all epochs, on `device`.
-        settings: how many generators, both included, and how many images.
+        settings: how many generators, including both ends, and how many images.
         packed: the images.
-        table: a row a test image: image, patient, the scores of `final` and those of bicubic.
+        table: a row per test image: image, patient, the scores of `final` and those of bicubic.
         device: torch device name.
 
     Returns:
-        The curve; None, which is said, where none is asked for or the two generators are one.
+        The curve; None, with a message, if none is requested or the two generators are equal.
 
     Raises:
-        CheckpointError: the two generators are built differently.
+        CheckpointError: the two generators differ in architecture.
     """
     if settings.curve_points == 0:
         console.say("no perception-distortion curve: evaluate.curve_points is 0")
@@ -74,7 +74,7 @@ def perception_distortion(
     images = sample_images(table, settings.curve_images, settings.seed)
     chosen = table[table["image"].isin(images)]
     alphas = [index / (settings.curve_points - 1) for index in range(settings.curve_points)]
-    # The last one is the final generator, whose scores are there already.
+    # The last one is the final generator, which is scored already.
     models = {alpha: interpolate(pixel, final, alpha).model.to(device) for alpha in alphas[:-1]}
     scored = chosen[list(SCORES)].assign(alpha=1.0).to_dict("records")
     rows = packed.rows(images)
@@ -90,12 +90,12 @@ def perception_distortion(
 
 
 def curve_table(curve: Curve | None) -> pd.DataFrame:
-    """Return the points of a curve; where there is none, the same columns without a row."""
+    """Return a curve's points; without a curve, the same columns and no rows."""
     return pd.DataFrame(columns=["alpha", *SCORES]) if curve is None else curve.points
 
 
 def draw_curve(path: Path, curve: Curve) -> None:
-    """Draw content distance against PSNR and against LR-PSNR, bicubic beside them, as PNG.
+    """Plot content distance against PSNR and against LR-PSNR, with bicubic, as PNG.
 
     Raises:
         OutputError: the file cannot be written.

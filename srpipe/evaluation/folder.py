@@ -1,4 +1,4 @@
-"""A generator on a folder of HR radiographs, beside the baselines."""
+"""Scoring a generator, and the baselines, on a folder of HR radiographs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ def evaluate_folder(
     consistent: bool,
     sixteen_bit: SixteenBit,
 ) -> list[Row]:
-    """Return the scores of every image: `image`, the generator's, those of both baselines.
+    """Return a row per image: `image`, the generator's scores and both baselines'.
 
     Args:
         files: HR images by name.
@@ -37,7 +37,7 @@ def evaluate_folder(
 
     Raises:
         ImageError: an image cannot be read or is too small.
-        CheckpointError: the generator gives values that are no numbers.
+        CheckpointError: the generator's output is not finite.
     """
     model, scale = generator.model.to(device), generator.scale
     rows: list[Row] = []

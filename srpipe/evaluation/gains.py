@@ -1,4 +1,4 @@
-"""What scores come to: means with intervals over patients, and gains over the baselines."""
+"""Means with intervals over patients, and gains over the baselines."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,9 +12,9 @@ from srpipe.metrics.scores import LOWER_IS_BETTER, Scores
 
 
 def with_gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Add columns `over_<baseline>_<score>`: the model's score less the baseline's, per image.
+    """Add columns `over_<baseline>_<score>`: the model's score minus the baseline's, per image.
 
-    Above 0 the model is better; of scores in `LOWER_IS_BETTER`, below 0.
+    Above 0 the model is better; for scores in `LOWER_IS_BETTER`, below 0.
     """
     gains = {
         f"over_{baseline}_{name}": table[name] - table[f"{baseline}_{name}"]
@@ -28,7 +28,7 @@ def summary(table: pd.DataFrame, *, samples: int, seed: int) -> dict[str, Any]:
     """Return the metrics of an evaluation.
 
     Args:
-        table: a row an image: patient, the model's scores, and `with_gains`' columns.
+        table: a row per image: patient, the model's scores, and `with_gains`' columns.
         samples: bootstrap resamples.
         seed: of the bootstrap.
 

@@ -1,4 +1,4 @@
-"""Pictures of what methods did to an image: the detail where bicubic is worst, and error maps."""
+"""Comparison panels of an image: the detail where bicubic is worst, and error maps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics.scores import Reference, Scores, squared_error
 
 DETAIL = 192
-# Errors are shown up to this fraction of full range; larger ones are as bright.
+# Error maps saturate at this fraction of full range.
 ERROR_SHOWN = 0.1
 
 
@@ -28,11 +28,11 @@ def comparison_panel(
     """Draw LR, each method's image and HR in detail; the whole HR image and error maps; as PNG.
 
     The detail lies where bicubic's error on anatomy (outside the marker mask) is largest. The last
-    map is where the last method's error is less than bicubic's.
+    map compares the last method's error with bicubic's.
 
     Args:
         path: the PNG file.
-        title: what is said above the pictures.
+        title: text above the pictures.
         against: the HR and LR image.
         images: `uint8 (H, W)` by the method's name; "bicubic" and at least one more.
         scores: of the same methods, for the captions.

@@ -1,4 +1,4 @@
-"""What people look at after an evaluation: the table of means, and the pictures."""
+"""Evaluation reports: the table of means, and the pictures."""
 
 import json
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ from srpipe.metrics.scores import Scores, reference, score
 from srpipe.models.base import SRGenerator
 from srpipe.models.inference import super_resolve
 
-# Images are ranked by the score that burned-in text does not decide.
+# Images are ranked by a score that burned-in text does not decide.
 RANKED_BY = "psnr_masked"
 _AGAIN = "Run `dvc repro --force baseline`."
 LABELS = {"bicubic": "bicubic", "bicubic_bp": "bicubic + back-projection"}
 
 
 def read_baseline(path: Path, scores: pd.DataFrame) -> pd.DataFrame:
-    """Put the baselines' per-image scores beside the model's, by image.
+    """Join the baselines' per-image scores to the model's.
 
     Raises:
-        DataError: the file is missing or is about other images.
+        DataError: the file is missing or scores other images.
     """
     try:
         baseline = pd.read_csv(path, dtype={"image": str, "patient": str})
@@ -60,11 +60,11 @@ def draw_pictures(
     """Draw panels and, where there is one, the perception-distortion curve, as PNGs in `folder`.
 
     Args:
-        folder: nothing else will be in it.
-        table: a row a test image, with the scores of the last model.
+        folder: its content is replaced.
+        table: a row per test image, with the scores of the last model.
         packed: the images.
-        models: generators on `device` by the names they have in the panels. The panels are of the
-            images on which the last one is worst, median and best.
+        models: generators on `device` by their names in the panels, which show the images on which
+            the last one is worst, median and best.
         device: torch device name.
         curve: the curve, or None.
         consistent: show the generators' images made consistent with LR.
@@ -73,7 +73,7 @@ def draw_pictures(
         The files.
 
     Raises:
-        OutputError: the folder cannot be written; what was in it is kept.
+        OutputError: the folder cannot be written; its old content is kept.
     """
     ranked = table.sort_values([RANKED_BY, "image"])["image"].tolist()
     chosen = {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}

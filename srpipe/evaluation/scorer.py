@@ -1,7 +1,7 @@
-"""The one scorer: what methods make of radiographs, compared with HR.
+"""The scorer of SR images against HR.
 
-The stages baseline and evaluate, `srpipe evaluate` and the results pages all score here, so that
-their figures compare.
+The stages baseline and evaluate, `srpipe evaluate` and the results pages all use it, so that their
+figures are comparable.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics.baselines import baseline_images
 from srpipe.metrics.scores import reference, score
 
-# SR images of an LR image, by what stands before the names of their scores.
+# SR images of an LR image, by the prefix of their scores' names.
 Methods = Callable[[GreyImage], Mapping[str, GreyImage]]
 Row = dict[str, str | float]
 
@@ -35,7 +35,7 @@ def scores(hr: GreyImage, lr: GreyImage, images: Mapping[str, GreyImage]) -> dic
 
 
 def scored_pair(methods: Methods, pair: Pair) -> Row:
-    """Return image, patient and `scores` of what the methods make of a pair's LR image."""
+    """Return image, patient and `scores` of the methods' SR images of a pair."""
     found = scores(pair.hr, pair.lr, methods(pair.lr))
     return {"image": pair.image, "patient": pair.patient, **found}
 

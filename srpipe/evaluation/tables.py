@@ -14,7 +14,7 @@ def means(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
 
 
 def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = ()) -> str:
-    """Return a Markdown table of mean scores, a row a method, aligned for a terminal too."""
+    """Return a Markdown table of mean scores, a row per method, aligned for a terminal too."""
     heads = {
         "psnr": "PSNR (dB)",
         "psnr_masked": "PSNR masked (dB)",

@@ -1,10 +1,47 @@
-"""Listing the image files in a folder."""
+"""Listing the image files in a folder, and what else is there."""
 
 import os
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from srpipe.core import console
 from srpipe.core.errors import DataError
 from srpipe.formats.raster import SUFFIXES
+
+# Files that systems leave in folders, and texts, which need no warning.
+SYSTEM = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
+TEXTS = frozenset(
+    (".txt", ".csv", ".tsv", ".json", ".md", ".html", ".xml", ".yaml", ".yml", ".pdf", ".xlsx")
+)
+# Names of a kind shown in a message.
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files below a folder, as paths with "/".
+
+    `images` are read; `left_out` has other files by kind, except texts and system files.
+    """
+
+    images: list[str]
+    left_out: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Describe what was left out: counts by kind, and a few names."""
+        kinds = []
+        for kind, names in sorted(self.left_out.items()):
+            rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            kinds.append(f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{rest})")
+        return "; ".join(kinds)
+
+    def report(self, where: Path) -> None:
+        """Warn of files that were left out, if there are any."""
+        if self.left_out:
+            total = sum(map(len, self.left_out.values()))
+            console.warn(f"{where}: {total} file(s) are not read: {self.describe()}")
 
 
 def list_files(root: Path) -> list[str]:
@@ -31,13 +68,28 @@ def list_files(root: Path) -> list[str]:
     return files
 
 
-def image_names(files: list[str]) -> list[str]:
-    """Return the names with an image file's suffix, sorted."""
-    return sorted(name for name in files if name.lower().endswith(SUFFIXES))
+def list_images(root: Path) -> Listing:
+    """Return the files below a folder; images are recognised by suffix.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+    images: list[str] = []
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(list_files(root)):
+        file = name.rpartition("/")[2].lower()
+        suffix = os.path.splitext(file)[1]
+        if file.endswith(SUFFIXES):
+            images.append(name)
+        elif _is_dicom(root / name):
+            left_out["DICOM"].append(name)
+        elif file not in SYSTEM and suffix not in TEXTS:
+            left_out[suffix or "without a suffix"].append(name)
+    return Listing(images, left_out)
 
 
 def image_files(path: Path, option: str) -> dict[str, Path]:
-    """Return the images that a user asks for, by their paths below the folder.
+    """Return the images that a user asks for, by paths below the folder; warn of other files.
 
     Args:
         path: an image, or a folder of images, with its subfolders.
@@ -47,13 +99,26 @@ def image_files(path: Path, option: str) -> dict[str, Path]:
         DataError: there is none.
     """
     if path.is_file():
-        files = {path.name: path}
-    elif path.is_dir():
-        files = {name: path / name for name in image_names(list_files(path))}
-    else:
+        return {path.name: path}
+    if not path.is_dir():
         raise DataError(f"{option}: {path} does not exist: give a folder of images, or one image")
-    if not files:
+    listing = list_images(path)
+    if not listing.images:
+        found = f"; it holds {listing.describe()}" if listing.left_out else ""
         raise DataError(
             f"{option}: {path} holds no image: allowed are files ending in {', '.join(SUFFIXES)}"
+            f"{found}"
         )
-    return files
+    listing.report(path)
+    return {name: path / name for name in listing.images}
+
+
+def _is_dicom(path: Path) -> bool:
+    """Say whether a file is DICOM by its content; a file that cannot be read is not."""
+    if path.suffix.lower() in (".dcm", ".dicom"):
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False

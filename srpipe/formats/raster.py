@@ -37,7 +37,7 @@ from srpipe.imaging.arrays import GreyImage
 
 SixteenBit = Literal["minmax", "full_range"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".tif", ".tiff")
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")

@@ -29,7 +29,7 @@ class Acquisition:
         heart_zoom: magnification of the heart.
         arm_lift: how far shoulders and scapulae are rotated out of the lungs, 0..1.
         scatter: scatter-to-primary ratio at the image mean.
-        log_dose: natural log of quanta per pixel behind no object.
+        log_dose: natural log of quanta per pixel without an object.
         focal_blur: sigma of focal-spot and detector blur, px.
         noise_blur: sigma of the noise correlation, px.
         detail_gain: vendor edge enhancement of fine detail, 0 is none.

@@ -47,7 +47,7 @@ def plan_cohort(patients: int, max_images_per_patient: int, seed: int) -> list[E
     """List the exposures of patients 1..``patients``, sorted by patient and follow-up.
 
     Every patient has 1..``max_images_per_patient`` images, most have one. A patient's exposures
-    depend on the seed and the patient number alone, so a larger cohort starts with the smaller one.
+    depend only on the seed and the patient number, so a larger cohort starts with the smaller one.
 
     Args:
         patients: number of patients, 1..99,999,999.

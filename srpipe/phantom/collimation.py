@@ -1,7 +1,7 @@
-"""Edges of the exposed field: collimator blades in the beam, and the black shutter laid over later.
+"""Edges of the exposed field: collimator blades in the beam, and the black shutter added later.
 
 A blade's shadow is unexposed, so it comes out *bright* unless the vendor covers it with a black
-shutter. Fields are often turned by a degree or two, and padding to a square leaves straight bars.
+shutter. Fields are often rotated by a degree or two, and padding to a square leaves straight bars.
 """
 
 from __future__ import annotations

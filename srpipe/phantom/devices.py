@@ -20,7 +20,7 @@ _PLASTIC = 3.0  # barium-loaded tubing
 def project_devices(
     anatomy: Anatomy, view: View, pitch: float, seed: int, patient: int, follow_up: int
 ) -> list[Samples]:
-    """Return the devices of one image; portable images have more. Often the list is empty."""
+    """Return the devices of one image; portable images have more. The list is often empty."""
     rng = generator(seed, Stream.DEVICES, patient, follow_up)
     lasting = generator(seed, Stream.DEVICES, patient)  # implants stay with the patient
     share = 1.0 if view == "AP" else 0.25

@@ -1,4 +1,4 @@
-"""What the vendor does with the log signal: equalise, sharpen, window, and give it grey levels."""
+"""Vendor processing of the log signal: equalisation, sharpening, windowing, tone curve."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def project_body(
             *project_spine(anatomy, frame.pitch, seed, patient),
         ],
     )
-    # Real bone is no ideal cylinder: its edges are rounded and rough, so they are less crisp.
+    # Real bone is not an ideal cylinder: its edges are rounded and rough, so they are less crisp.
     bone = ndimage.gaussian_filter(bone, _BONE_ROUGHNESS * size / 1024, truncate=3.0)
     vessels = project_vessels(grow_vessels(anatomy, acquisition, seed, patient), frame)
     devices = project_devices(
@@ -105,7 +105,7 @@ def project_body(
     water += np.float32(_VESSEL_CONTRAST) * vessels * lung
     water += np.float32(0.85 * anatomy.haze) * texture.lung * lung
     water += np.float32(0.9) * texture.muscle * np.clip(tissue.body / 100, 0, 1)
-    # Trabeculae: about as many in a thick bone as in a thin one lie out of step.
+    # Trabecular contrast saturates with thickness: overlapping trabeculae average out.
     bone += np.float32(0.10) * texture.bone * np.minimum(bone, 4)
     attenuation = np.float32(MU_WATER) * water
     attenuation += np.float32(MU_BONE_EXTRA * anatomy.bone_density) * bone

@@ -19,7 +19,7 @@ COLUMNS = (
 
 
 def table(exposures: Iterable[Exposure]) -> list[dict[str, str | int]]:
-    """Return one row an exposure, in the given order, with the keys ``COLUMNS``.
+    """Return one row per exposure, in the given order, with the keys ``COLUMNS``.
 
     Age, sex and view are those that the rendering uses: age widens the aorta and thins the bones,
     sex sets sizes and breast shadows, AP images have higher diaphragms and more devices.

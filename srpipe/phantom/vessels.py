@@ -43,7 +43,7 @@ class Branches:
 def grow_vessels(
     anatomy: Anatomy, acquisition: Acquisition, seed: int, patient: int
 ) -> list[Branches]:
-    """Return the branches of both lungs, one entry a generation, coarse to fine."""
+    """Return the branches of both lungs, one entry per generation, coarse to fine."""
     rng = generator(seed, Stream.VESSELS, patient)
     roots = [_roots(anatomy, acquisition, side, rng) for side in (-1, 1)]
     start = np.concatenate([r[0] for r in roots])
@@ -133,7 +133,7 @@ def _prune(
     x, y = np.abs(start[:, 0]), start[:, 1]
     kept = (x < lung_outer(anatomy, np.maximum(y, 0)) + 2) & (x > 16) & (y > 2)
     kept &= (y < 1.15 * anatomy.lung_height) & (np.abs(start[:, 2]) < 0.55 * anatomy.lung_depth)
-    # Large branches always go on; of the small ones a quarter ends.
+    # Large branches always continue; a fifth of the small ones end.
     kept &= (rng.random(len(radius)) < 0.8) | (radius > 1.2)
     return start[kept], heading[kept], radius[kept]
 

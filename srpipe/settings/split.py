@@ -1,6 +1,6 @@
 """Settings of the split stage."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -9,6 +9,7 @@ from srpipe.settings.base import Fraction, Section, Seed
 
 class Split(Section):
     use_lists: bool
+    same_image: Literal["refuse", "merge"]
     validation: Fraction
     test: Fraction
     seed: Seed

@@ -1,1 +1,1 @@
-"""Runs as MLflow shows them."""
+"""MLflow tracking."""

@@ -1,10 +1,10 @@
-"""Runs as MLflow shows them: `mlflow ui` in the root of the repository.
+"""MLflow runs, shown by `mlflow ui` in the root of the repository.
 
 The store is `mlflow.db` and `mlartifacts/` in the repository the user cloned (also from a temporary
-DVC workspace), unless MLFLOW_TRACKING_URI names a server. Each training run is an MLflow run, which
-an interrupted training goes on with, found by its fingerprint, without telling an epoch twice;
-evaluation goes on with the run that made the weights, found by their SHA-256, so that no run id
-needs to be kept in DVC's outputs. SRPIPE_MLFLOW=off switches tracking off.
+DVC workspace), unless MLFLOW_TRACKING_URI names a server. Each training is an MLflow run. A resumed
+training continues it, found by its fingerprint, without logging an epoch twice; evaluation
+continues the run that made the weights, found by their SHA-256, so that DVC's outputs hold no run
+id. SRPIPE_MLFLOW=off switches tracking off.
 """
 
 import contextlib
@@ -29,21 +29,21 @@ TRAINING_TAG = "srpipe.training"
 
 @dataclass(frozen=True)
 class Run:
-    """An open MLflow run, or None inside when tracking is off.
+    """An open MLflow run; its id is None if tracking is off.
 
-    A fault of MLflow while the run is open is told as a warning and does not stop the work: hours
-    of training are worth more than their record.
+    An MLflow error while the run is open becomes a warning and does not stop the work: hours of
+    training are worth more than their record.
     """
 
     run_id: str | None
-    # Steps of each metric that the run has from before an interruption.
+    # Steps of each metric logged before an interruption.
     told: Mapping[str, frozenset[int]] = field(default_factory=dict)
-    # Whether it has its parameters, and the SHA-256 of its weights, likewise.
+    # Likewise whether its parameters are logged, and the SHA-256 of its weights.
     described: bool = False
     weights: str | None = None
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log settings under flat names; those of a run that goes on stay as they were."""
+        """Log settings under flat names; those of a resumed run stay as they are."""
         if self.run_id is None or self.described:
             return
         import mlflow
@@ -52,7 +52,7 @@ class Run:
             mlflow.log_params(_flat(values))
 
     def tags(self, values: Mapping[str, Any]) -> None:
-        """Set tags, which, unlike parameters, may change when a run goes on."""
+        """Set tags, which, unlike parameters, may change when a run is resumed."""
         if self.run_id is None:
             return
         import mlflow
@@ -61,7 +61,7 @@ class Run:
             mlflow.set_tags(_flat(values))
 
     def epoch(self, values: Mapping[str, float], epoch: int) -> None:
-        """Log an epoch's numbers, but those that the run has already."""
+        """Log an epoch's numbers, except those logged already."""
         self.metrics(
             {name: value for name, value in values.items() if epoch not in self.told.get(name, ())},
             step=epoch,
@@ -87,7 +87,7 @@ class Run:
                 mlflow.log_artifact(str(file), folder)
 
     def generator(self, model: "SRGenerator", weights: Path) -> None:
-        """Log the generator as an MLflow model for any image size; mark the run by its weights."""
+        """Log the generator as an MLflow model for any image size; tag the run with its weights."""
         if self.run_id is None:
             return
         digest = sha256(weights)
@@ -109,18 +109,18 @@ class Run:
                 signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
                 # A traced graph runs without this project and loads without running code.
                 serialization_format="pt2",
-                # Sizes of 1 would be fixed in the graph; these stay free.
+                # Sizes of 1 would be fixed in the graph; these stay dynamic.
                 input_example=np.zeros((2, model.channels, 24, 32), np.float32),
                 # Given, because inferring them takes longer than a short training.
                 pip_requirements=[f"torch=={version('torch')}"],
             )
-        # Last: an interrupted training that goes on tells the model again unless this is there.
+        # Last: a resumed training logs the model again unless this tag is set.
         self.tags({WEIGHTS_TAG: digest})
 
 
 @contextlib.contextmanager
 def _reported(what: str) -> Iterator[None]:
-    """Turn a fault of MLflow into a warning."""
+    """Turn an MLflow error into a warning."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -135,15 +135,15 @@ def training_run(
 ) -> Iterator[Run]:
     """Open a run with all parameters, named after the DVC experiment or else `name`.
 
-    A training that was interrupted goes on with its run, the newest with its fingerprint. The run
-    is marked failed when the block raises.
+    A resumed training continues its run, the newest with its fingerprint. The run is marked failed
+    if the block raises.
 
     Args:
         params: all settings.
         name: of the run outside of DVC experiments.
         fingerprint: of the training.
-        resumed: whether the training goes on from a saved state; if not, a finished run with its
-            fingerprint is another one.
+        resumed: whether the training resumes from a saved state; if not, a finished run with its
+            fingerprint is a different one.
 
     Raises:
         SettingsError: SRPIPE_MLFLOW is neither "on" nor "off".
@@ -153,7 +153,7 @@ def training_run(
     tags = {
         TRAINING_TAG: fingerprint,
         "dvc.exp_name": experiment,
-        "mlflow.runName": experiment,  # of the experiment that goes on with the run, too
+        "mlflow.runName": experiment,  # also of the experiment that continues the run
         "dvc.baseline_rev": os.environ.get("DVC_EXP_BASELINE_REV"),
     }
     given = {key: value for key, value in tags.items() if value}
@@ -171,7 +171,7 @@ def training_run(
 
 @contextlib.contextmanager
 def evaluation_run(weights: Path) -> Iterator[Run]:
-    """Go on with the run that trained `weights`; open a new one, and say so, when there is none.
+    """Continue the run that trained `weights`; if there is none, open a new one and say so.
 
     Raises:
         SettingsError: SRPIPE_MLFLOW is neither "on" nor "off".
@@ -192,7 +192,7 @@ def evaluation_run(weights: Path) -> Iterator[Run]:
 
 @contextlib.contextmanager
 def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
-    """Start a run with the arguments that are computed once the store is known."""
+    """Start a run with arguments computed once the store is set."""
     if not switched_on():
         yield Run(None)
         return
@@ -228,7 +228,7 @@ def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
 
 
 def _newest(condition: str) -> str | None:
-    """Return the id of the newest run that the condition holds for."""
+    """Return the id of the newest run that matches the condition."""
     import mlflow
 
     found = mlflow.search_runs(

@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs: a database in the repository, unless a server is named."""
+"""MLflow's store: a database in the repository, unless a server is configured."""
 
 import logging
 import os
@@ -26,11 +26,11 @@ def switched_on() -> bool:
 
 
 def use_store() -> None:
-    """Make MLflow use the store, which is made if there is none."""
+    """Make MLflow use the store, creating it if needed."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
-    # MLflow reports each step of making its database; a person wants to know only what fails.
+    # MLflow logs each step of creating its database; only failures matter.
     # After the import, which sets levels of its own.
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -48,9 +48,9 @@ def use_store() -> None:
 
 
 def make_database(path: Path) -> None:
-    """Make MLflow's database, if there is none, under another name first.
+    """Create MLflow's database if there is none, under another name first.
 
-    MLflow makes it in many steps: killed among them, it would refuse its own half a database.
+    MLflow creates it in many steps; killed in between, it would refuse its own partial database.
     """
     import mlflow
 

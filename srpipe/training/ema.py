@@ -16,9 +16,8 @@ class Ema(Generic[N]):
     """A copy of a network with the moving average of its weights.
 
     The decay after step n is min(decay, (1 + n) / (10 + n)): in a short stage, or early in a long
-    one, the initial weights would otherwise dominate. BatchNorm's
-    running statistics are averaged like weights; counters are copied. With decay 0 it is the
-    network itself.
+    one, the initial weights would otherwise dominate. BatchNorm's running statistics are averaged
+    like weights; counters are copied. With decay 0 it is the network itself.
     """
 
     def __init__(self, network: N, decay: float) -> None:

@@ -245,7 +245,7 @@ def translated_errors() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"the GPU's memory is full ({str(error).splitlines()[0]}): lower train.batch_size or "
-            "train.crop, or share the batch among more GPUs (SRPIPE_PROCESSES)"
+            "train.crops.size, or share the batch among more GPUs (SRPIPE_PROCESSES)"
         ) from error
     except (dist.DistError, RuntimeError) as error:
         if not _of_the_connection(error):

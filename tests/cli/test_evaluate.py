@@ -210,7 +210,7 @@ def test_an_empty_folder(weights: Path, refused: Refused, tmp_path: Path) -> Non
     ("content", "told"),
     [
         (b"a.png\nz.png\n", "1 of the 2 names in list.txt"),
-        (b"", "0 of the 0 names"),
+        (b"", "list.txt names no image"),
         (b"\xff\xfe\x00", "cannot read list.txt"),
         (None, "cannot read list.txt"),
     ],

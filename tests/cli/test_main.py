@@ -1,10 +1,6 @@
 """Help, wrong usage, and what it costs to start."""
 
-import os
-import subprocess
-import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
@@ -59,25 +55,3 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"srpipe {version('srpipe')}\n"
-
-
-def test_help_is_fast() -> None:
-    """Neither help nor a wrong argument waits for torch and MLflow to load."""
-    code = """
-import sys
-from srpipe.cli.main import main
-try:
-    main(["evaluate", "--help"])
-finally:
-    assert not {"torch", "mlflow"} & set(sys.modules)
-"""
-    root = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "usage: srpipe evaluate" in done.stdout

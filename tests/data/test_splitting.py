@@ -1,12 +1,18 @@
 """No patient is on two sides, and nothing but names, settings and lists decides who is where."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from srpipe.core.errors import DataError
-from srpipe.data.splitting import split_by_patient
+from srpipe.data.sources.folder import lists_of
+from srpipe.data.sources.patients import patients_of as patients_of_folder
+from srpipe.data.splitting import lookalikes, split_by_patient
+from srpipe.settings.datasets import PATTERNS, Folder
 from srpipe.settings.split import Split
 
 
@@ -22,15 +28,27 @@ def manifest(patients: Sequence[int], lists: Sequence[str] | None = None) -> pd.
             "image": images,
             "patient": [f"{patient:08d}" for patient in patients],
             "list": list(lists) if lists is not None else "",
+            "pixels": images,  # no two are equal
         }
     )
 
 
 def settings(
-    *, use_lists: bool = True, validation: float = 0.1, test: float = 0.2, seed: int = 0
+    *,
+    use_lists: bool = True,
+    same_image: Literal["refuse", "merge"] = "refuse",
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
 ) -> Split:
     """Return split settings."""
-    return Split(use_lists=use_lists, validation=validation, test=test, seed=seed)
+    return Split(
+        use_lists=use_lists,
+        same_image=same_image,
+        validation=validation,
+        test=test,
+        seed=seed,
+    )
 
 
 def patients_of(split: pd.DataFrame, subset: str) -> set[str]:
@@ -142,3 +160,129 @@ def test_an_image_twice_is_refused() -> None:
     """Names are unique."""
     with pytest.raises(DataError, match="is in the split twice"):
         split_by_patient(pd.concat([MANY, MANY.iloc[:1]]), settings())
+
+
+# ------------------------------------------------------------------ one image, two patients
+
+
+def shared(one: str, other: str) -> pd.DataFrame:
+    """Return a manifest in which an image of each of two patients is the same."""
+    table = MANY.copy()
+    for patient in (one, other):
+        table.loc[table.index[table["patient"] == patient][0], "pixels"] = "the same"
+    return table
+
+
+def test_one_image_on_two_sides_is_refused() -> None:
+    """Under two patients: both images and patients are named, and what can be done."""
+    split = split_by_patient(MANY, settings())
+    train, test = (sorted(patients_of(split, side))[0] for side in ("train", "test"))
+    with pytest.raises(DataError) as caught:
+        split_by_patient(shared(train, test), settings())
+    message = str(caught.value)
+    assert message.startswith("1 image(s) are there under two patients, on two sides")
+    assert f"(patient {train})" in message
+    assert f"(patient {test})" in message
+    assert "split.same_image: merge" in message
+
+
+def test_one_image_twice_on_one_side_does_no_harm() -> None:
+    """Nothing leaks, so nothing changes."""
+    split = split_by_patient(MANY, settings())
+    one, other = sorted(patients_of(split, "train"))[:2]
+    pd.testing.assert_frame_equal(split_by_patient(shared(one, other), settings()), split)
+
+
+def test_patients_that_share_an_image_can_be_merged() -> None:
+    """In a chain, too: they are one patient then, on one side, with or without lists."""
+    table = shared("00000003", "00000017")
+    for index, name in ((0, "00000017"), (1, "00000030")):
+        rows = table.index[table["patient"] == name]
+        table.loc[rows[-1] if index == 0 else rows[0], "pixels"] = "another"
+    split = split_by_patient(table, settings(same_image="merge"))
+    assert len(split) == len(MANY)
+    images = split.merge(MANY[["image", "patient"]], on="image", suffixes=("", "_was"))
+    chain = images[images["patient_was"].isin(["00000003", "00000017", "00000030"])]
+    assert set(chain["patient"]) == {"00000003"}
+    assert chain["subset"].nunique() == 1
+
+
+def test_images_that_look_the_same_are_found_across_sides() -> None:
+    """Of different patients: pairs of names, whichever side is which."""
+    split = split_by_patient(MANY, settings())
+    looks = {image: f"{index:064x}"[::-1] for index, image in enumerate(MANY["image"])}
+    train, test = (split["image"][split["subset"] == side].iloc[0] for side in ("train", "test"))
+    random = np.random.default_rng(0)
+    for image in looks:
+        looks[image] = random.bytes(32).hex()
+    looks[train] = looks[test]
+    manifest_ = MANY.assign(look=[looks[image] for image in MANY["image"]])
+    assert lookalikes(manifest_, split) == [(test, train)]
+
+
+# ------------------------------------------------------------------ whatever the folder
+
+
+def random_folder(rng: np.random.Generator, root: Path) -> tuple[list[str], dict[str, str]]:
+    """Write the tables and lists of a made-up data set; return its images and their patients.
+
+    Layouts of several kinds, names that repeat, tables and lists that fit wholly, in part, or not.
+    """
+    layout = str(rng.choice(["flat", "nih", "chexpert", "mimic", "by_folder"]))
+    truth: dict[str, str] = {}
+    for patient in range(int(rng.integers(3, 9))):
+        for image in range(int(rng.integers(1, 4))):
+            name = {
+                "flat": f"p{patient}_{image}.png",
+                "nih": f"images_00{image}/images/{patient:08d}_{image:03d}.png",
+                "chexpert": f"train/patient{patient:05d}/study{image}/view1_frontal.jpg",
+                "mimic": f"p1/p1000000{patient}/s5000000{image}/{rng.bytes(4).hex()}.jpg",
+                "by_folder": f"{patient}/{'abc'[image]}.tif",
+            }[layout]
+            truth[name] = f"{patient}"
+    images = sorted(truth)
+    listed = [name for name in images if rng.random() < rng.choice([0.5, 1.0])]
+    tests = {patient for patient in truth.values() if rng.random() < 0.4}
+    if rng.random() < 0.5:
+        for file, side in (("test_list.txt", True), ("train_val_list.txt", False)):
+            names = [name for name in listed if (truth[name] in tests) == side]
+            names = [name.rpartition("/")[2] if rng.random() < 0.5 else name for name in names]
+            (root / file).write_text("\n".join(names))
+    rows = [name for name in images if rng.random() < rng.choice([0.7, 1.0])]
+    lines = [f"{name.rpartition('.')[0]},{truth[name]}" for name in rows]
+    (root / "people.csv").write_text("\n".join(["image,patient", *lines]))
+    return images, truth
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_no_patient_is_on_two_sides_or_the_run_stops(tmp_path: Path, seed: int) -> None:
+    """For random folders, tables, lists and patterns: the promise that matters most."""
+    rng = np.random.default_rng(seed)
+    images, truth = random_folder(rng, tmp_path)
+    folder = Folder(
+        path=str(tmp_path),
+        patient_pattern=str(rng.choice(list(PATTERNS))),
+        patient_table="people.csv" if rng.random() < 0.3 else None,
+        image_column="image",
+        patient_column="patient",
+        accept_patients=False,
+    )
+    use_lists = bool(rng.random() < 0.7)
+    try:
+        patients = patients_of_folder(tmp_path, images, folder)
+        lists = lists_of(tmp_path, images) if use_lists else {}
+        table = pd.DataFrame(
+            {
+                "image": images,
+                "patient": [patients[image] for image in images],
+                "list": [lists.get(image, "") for image in images],
+                "pixels": images,
+            }
+        )
+        split = split_by_patient(table, settings(use_lists=use_lists, seed=seed))
+    except DataError:
+        return
+    sides = split.assign(truth=[truth[image] for image in split["image"]]).groupby("truth")
+    if folder.patient_pattern == "image" and folder.patient_table is None:
+        return  # says that every image is a patient of its own, whatever the folders are called
+    assert (sides["subset"].nunique() == 1).all(), (folder, split)

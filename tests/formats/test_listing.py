@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from srpipe.core.errors import DataError
-from srpipe.formats.listing import image_files, image_names, list_files
+from srpipe.formats.listing import image_files, list_files, list_images
 
 
 def put(folder: Path, *names: str) -> None:
@@ -44,20 +44,35 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
         list_files(tmp_path / "gone")
 
 
-def test_images_are_known_by_their_endings_in_any_case() -> None:
+def test_images_are_known_by_their_endings_in_any_case(tmp_path: Path) -> None:
     """And come sorted, so that nothing depends on the order of the file system."""
-    names = [
-        "z.tif",
-        "b.PNG",
-        "a.jpeg",
-        "notes.txt",
-        "c.dcm",
-        "d.Jpg",
-        "png",
-        "e.tiff",
-        "f.png.txt",
-    ]
-    assert image_names(names) == ["a.jpeg", "b.PNG", "d.Jpg", "e.tiff", "z.tif"]
+    put(tmp_path, "z.tif", "b.PNG", "a.jpeg", "notes.txt", "d.Jpg", "e.tiff", "g.jfif", "h.jpe")
+    found = list_images(tmp_path)
+    assert found.images == ["a.jpeg", "b.PNG", "d.Jpg", "e.tiff", "g.jfif", "h.jpe", "z.tif"]
+    assert found.left_out == {}
+
+
+def test_what_is_left_out_is_told_by_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Counted, a few of each named; DICOM by its content; texts and system files aside."""
+    put(tmp_path, "a.png", "c.bmp", *(f"d{number}.webp" for number in range(5)), "Thumbs.db")
+    put(tmp_path, "notes.txt", "table.CSV", ".DS_Store", "IM-0002", "scan.dcm")
+    (tmp_path / "IM-0001").write_bytes(bytes(128) + b"DICM")
+    found = list_images(tmp_path)
+    assert found.images == ["a.png"]
+    assert {kind: len(names) for kind, names in found.left_out.items()} == {
+        "DICOM": 2,
+        ".bmp": 1,
+        ".webp": 5,
+        "without a suffix": 1,
+    }
+    assert list(image_files(tmp_path, "--images")) == ["a.png"]
+    told = capsys.readouterr().err
+    assert f"warning: {tmp_path}: 9 file(s) are not read: " in told
+    assert "5 .webp (d0.webp, d1.webp, d2.webp and 2 more)" in told
+    assert "2 DICOM (IM-0001, scan.dcm)" in told
+    assert "notes" not in told
 
 
 def test_a_user_names_a_folder_or_an_image(tmp_path: Path) -> None:

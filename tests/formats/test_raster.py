@@ -253,4 +253,4 @@ def test_only_images_are_encoded(array: Any) -> None:
 
 def test_suffixes_are_lower_case() -> None:
     """Listing compares lower-cased names, so each suffix is lower case and has its dot."""
-    assert SUFFIXES == (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+    assert SUFFIXES == (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".tif", ".tiff")

@@ -204,7 +204,7 @@ def test_values_out_of_range_are_refused(tmp_path: Path, key: str, value: Any) -
         ),
         (
             {"datasets.folder.patient_pattern": "(.*)_"},
-            "datasets.folder: patient_pattern needs a group named patient",
+            "datasets.folder: patient_pattern must be one of file_name, nih, chexpert",
         ),
         (
             {"train.adversarial.content.weights": "net.pth"},

@@ -19,6 +19,7 @@ datasets:
     patient_table: null
     image_column: image
     patient_column: patient
+    accept_patients: false
   nih:
     archive: null
 downsample:
@@ -26,6 +27,7 @@ downsample:
   sixteen_bit: minmax
 split:
   use_lists: true
+  same_image: refuse
   validation: 0.1
   test: 0.2
   seed: 0

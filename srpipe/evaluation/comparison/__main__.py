@@ -93,7 +93,9 @@ def chosen(images: Path, listed: Path) -> tuple[Source, Sequence[Entry]]:
     """
     settings = load_params().datasets.folder
     settings = settings.model_copy(update={"path": str(images.absolute())})
-    folder.fetch(settings, listed / "raw", scale=SCALE, sixteen_bit=MADE.sixteen_bit)
+    folder.fetch(
+        settings, listed / "raw", scale=SCALE, sixteen_bit=MADE.sixteen_bit, use_lists=True
+    )
     source = open_source(listed / "raw")
     return source, [entry for entry in source.entries if entry.list == "test"] or source.entries
 

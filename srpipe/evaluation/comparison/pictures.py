@@ -23,9 +23,9 @@ from srpipe.evaluation.comparison.methods import (
     Weights,
     all_images,
 )
+from srpipe.evaluation.scorer import scores
 from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics.mask import anatomy_mask
-from srpipe.metrics.scores import reference, score
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
 from srpipe.models.interpolate import interpolate
@@ -146,10 +146,12 @@ def _draw_curve(path: Path, title: str, pairs: Sequence[Pair], weights: Weights)
     models = {alpha: interpolate(start, end, alpha).model for alpha in ALPHAS}
     rows = []
     for pair in console.progress(pairs, what="curve", total=len(pairs), unit="image"):
-        against = reference(pair.hr, pair.lr)
-        for alpha, model in models.items():
-            made = score(super_resolve(model, pair.lr), against)
-            rows.append((alpha, made.psnr_masked, made.content_distance))
+        images = {f"{alpha}/": super_resolve(model, pair.lr) for alpha, model in models.items()}
+        found = scores(pair.hr, pair.lr, images)
+        rows += [
+            (alpha, found[f"{alpha}/psnr_masked"], found[f"{alpha}/content_distance"])
+            for alpha in ALPHAS
+        ]
     points = pd.DataFrame(rows, columns=["alpha", "psnr", "distance"]).groupby("alpha").mean()
     figure = Figure(figsize=(7, 5), layout="constrained")
     axis = figure.subplots()

@@ -41,7 +41,7 @@ def jitter(
     for begin, length in ((y, hr.shape[0]), (x, hr.shape[1])):
         side = min(crop * float(rng.uniform(*STRETCH)), length)
         if crop == length:
-            side = length  # stretching would put a false edge there
+            side = length  # a part of it would show a false image edge
         factor = side / crop
         if begin == 0:
             first = 0.0

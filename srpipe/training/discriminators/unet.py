@@ -67,7 +67,7 @@ class UNetDiscriminator(nn.Module):
         self.conv9 = nn.Conv2d(features, 1, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Judge every pixel.
+        """Return a logit per pixel.
 
         Args:
             image: float `(N, channels, H, W)` in [0, 1], H and W multiples of 8 and at least 32.

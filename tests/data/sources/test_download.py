@@ -14,10 +14,11 @@ from stages import download
 PHANTOM = Phantom(patients=3, max_images_per_patient=1, seed=1)
 FOLDER = Folder(
     path="own",
-    patient_pattern="^(?P<patient>[^_.]+)",
+    patient_pattern="file_name",
     patient_table=None,
     image_column="Image Index",
     patient_column="Patient ID",
+    accept_patients=False,
 )
 NIH = Nih(archive=None)
 
@@ -28,6 +29,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, name: str, scale: int = 4) -> None:
         data=SimpleNamespace(name=name),
         datasets=SimpleNamespace(phantom=PHANTOM, folder=FOLDER, nih=NIH),
         downsample=SimpleNamespace(scale=scale, sixteen_bit="minmax"),
+        split=SimpleNamespace(use_lists=True),
     )
     monkeypatch.setattr(download, "load_params", lambda: params)
 

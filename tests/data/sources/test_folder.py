@@ -16,10 +16,11 @@ from srpipe.settings.datasets import Folder
 
 DEFAULTS = {
     "path": "data/own",
-    "patient_pattern": "^(?P<patient>[^_.]+)",
+    "patient_pattern": "file_name",
     "patient_table": None,
     "image_column": "Image Index",
     "patient_column": "Patient ID",
+    "accept_patients": False,
 }
 
 
@@ -39,10 +40,11 @@ def put(path: Path, height: int = 64, width: int = 64) -> None:
     path.write_bytes(encode_png(np.full((height, width), 7, np.uint8)))
 
 
-def fetch(scale: int = 4, **changes: Any) -> list[tuple[str, str, str]]:
+def fetch(scale: int = 4, use_lists: bool = True, **changes: Any) -> list[tuple[str, str, str]]:
     """Fetch with default settings but for `changes`; return image, patient and list of each."""
     chosen = Folder.model_validate({**DEFAULTS, **changes})
-    folder.fetch(chosen, Path("data/raw/folder"), scale=scale, sixteen_bit="minmax")
+    raw = Path("data/raw/folder")
+    folder.fetch(chosen, raw, scale=scale, sixteen_bit="minmax", use_lists=use_lists)
     entries = open_source(Path("data/raw/folder")).entries
     return [(each.image, each.patient, each.list) for each in entries]
 
@@ -106,12 +108,12 @@ def test_a_file_for_a_folder_is_named(own: Path) -> None:
 
 
 def test_a_folder_without_images_says_what_is_there(own: Path) -> None:
-    """The count of other files, the endings that are read, and DICOM by name."""
+    """The endings that are read, and DICOM by name."""
     (own / "a.dcm").write_bytes(b"x")
     (own / "b.txt").write_bytes(b"x")
     message = refused()
-    assert "2 file(s) there or below, none ending in .png, .jpg, .jpeg, .tif, .tiff" in message
-    assert "1 DICOM file(s) are there, which are not read yet" in message
+    assert "none of its files ends in .png, .jpg, .jpeg, .jfif, .jpe, .tif, .tiff" in message
+    assert "it holds 1 DICOM (a.dcm)" in message
 
 
 def test_dicom_beside_images_is_a_warning(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +121,7 @@ def test_dicom_beside_images_is_a_warning(own: Path, capsys: pytest.CaptureFixtu
     put(own / "a_1.png")
     (own / "a.dcm").write_bytes(b"x")
     assert len(fetch()) == 1
-    assert "1 DICOM file(s) are there, which are not read yet" in capsys.readouterr().err
+    assert "1 file(s) are not read: 1 DICOM (a.dcm)" in capsys.readouterr().err
 
 
 def test_every_bad_file_is_told_at_once(own: Path) -> None:
@@ -156,8 +158,8 @@ def test_the_smallest_image_has_16_lr_pixels(own: Path, scale: int, side: int) -
     """Sixteen LR pixels a side are enough, one HR pixel less is not."""
     put(own / "a_1.png", side, side)
     assert len(fetch(scale)) == 1
-    put(own / "a_2.png", side, side - 1)
-    with pytest.raises(DataError, match=rf"a_2\.png is {side - 1} x {side} pixels"):
+    put(own / "b_1.png", side, side - 1)
+    with pytest.raises(DataError, match=rf"b_1\.png is {side - 1} x {side} pixels"):
         fetch(scale)
 
 
@@ -184,7 +186,7 @@ def test_the_number_of_workers_changes_nothing(own: Path, monkeypatch: pytest.Mo
 
 
 def test_a_pattern_of_ones_own(own: Path) -> None:
-    """The pattern is searched in the file name alone, not in the folders."""
+    """The pattern is searched in the path below the folder."""
     put(own / "site_9/scan-patient042-pa.png")
     assert fetch(patient_pattern=r"patient(?P<patient>\d+)") == [
         ("site_9/scan-patient042-pa.png", "042", "")
@@ -196,9 +198,9 @@ def test_names_without_a_patient_are_told(own: Path) -> None:
     for name in ("_1.png", "a_1.png", "_2.png"):
         put(own / name)
     message = refused()
-    assert message.startswith("2 file name(s) name no patient")
+    assert message.startswith("2 path(s) name no patient")
     assert "_1.png" in message
-    assert "datasets.folder.patient_pattern is '^(?P<patient>[^_.]+)'" in message
+    assert "datasets.folder.patient_pattern is 'file_name'" in message
 
 
 def test_a_table_names_the_patients(own: Path) -> None:
@@ -251,23 +253,51 @@ def test_a_name_for_two_images_is_refused(own: Path) -> None:
         put(own / name)
     (own / "people.csv").write_text("Image Index,Patient ID\nx.png,1\n")
     message = refused(patient_table="people.csv")
-    assert message.startswith("2 image(s) share a file name with another")
+    assert "could be s1/x.png or s2/x.png" in message
     (own / "people.csv").write_text("Image Index,Patient ID\ns1/x.png,1\ns2/x.png,2\n")
     assert fetch(patient_table="people.csv") == [("s1/x.png", "1", ""), ("s2/x.png", "2", "")]
 
 
 def test_lists_fill_the_column(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By file name; on neither list is empty; a name without an image is a warning."""
-    for name in ("a_1.png", "sub/b_1.png", "c_1.png"):
+    """By file name; a name without an image is a warning; without asking they are not read."""
+    for name in ("a_1.png", "sub/b_1.png"):
         put(own / name)
     (own / "train_val_list.txt").write_text("a_1.png\nz_9.png\n")
     (own / "test_list.txt").write_text("b_1.png\n")
     assert fetch() == [
         ("a_1.png", "a", "train_val"),
-        ("c_1.png", "c", ""),
         ("sub/b_1.png", "b", "test"),
     ]
     assert "1 name(s) on the lists of" in capsys.readouterr().err
+    assert {kind for _, _, kind in fetch(use_lists=False)} == {""}
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["a_1.png", "a_1.jpg", "a_1", "sub/a_1.PNG", "sub\\a_1.png", "./sub/a_1.png", "\ufeffa_1.png"],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lists_name_images_as_people_write_them(own: Path, named: str, end: str) -> None:
+    """With another suffix or none, another system's slashes and line ends, a byte order mark."""
+    put(own / "sub/a_1.png")
+    put(own / "b_1.png")
+    (own / "test_list.txt").write_bytes(f"{named}{end}".encode())
+    (own / "train_val_list.txt").write_bytes(f"b_1.png{end}".encode("utf-16"))
+    assert [kind for _, _, kind in fetch()] == ["train_val", "test"]
+
+
+def test_lists_that_match_in_part_are_refused(own: Path) -> None:
+    """They never become a random split in silence: counted, named, and the way out is said."""
+    for name in ("a_1.png", "b_1.png", "c_1.png"):
+        put(own / name)
+    (own / "train_val_list.txt").write_text("x_1.png\n")
+    (own / "test_list.txt").write_text("a_1.png\n")
+    message = refused()
+    assert message.startswith("2 of 3 image(s) are on neither list")
+    assert "b_1.png" in message
+    assert "split.use_lists: false" in message
+    assert "Names on the lists that are no image: x_1.png" in message
+    assert len(fetch(use_lists=False)) == 3
 
 
 def test_one_list_alone_is_refused(own: Path) -> None:
@@ -282,7 +312,7 @@ def test_an_image_on_both_lists_is_refused(own: Path) -> None:
     put(own / "a_1.png")
     for name in ("train_val_list.txt", "test_list.txt"):
         (own / name).write_text("a_1.png\n")
-    assert "1 image(s) are on both" in refused()
+    assert "a_1.png is on both train_val_list.txt and test_list.txt" in refused()
 
 
 def test_a_name_that_is_not_utf8_is_refused(own: Path) -> None:
@@ -304,7 +334,7 @@ def test_images_that_did_not_change_are_not_decoded_again(
     for name in ("a_1.png", "b_1.png"):
         write_png(images / name, np.full((64, 80), 7, np.uint8))
     settings = Folder.model_validate({**DEFAULTS, "path": str(images)})
-    folder.fetch(settings, raw, scale=4, sixteen_bit="minmax")
+    folder.fetch(settings, raw, scale=4, sixteen_bit="minmax", use_lists=True)
     before = (raw / "manifest.csv").read_bytes()
 
     decoded: list[str] = []
@@ -315,11 +345,11 @@ def test_images_that_did_not_change_are_not_decoded_again(
         return real(data, name, sixteen_bit)
 
     monkeypatch.setattr(folder, "read_grey", spy)
-    folder.fetch(settings, raw, scale=4, sixteen_bit="minmax")
+    folder.fetch(settings, raw, scale=4, sixteen_bit="minmax", use_lists=True)
     assert decoded == []
     assert (raw / "manifest.csv").read_bytes() == before
     with pytest.raises(DataError, match="80 x 64 pixels"):
-        folder.fetch(settings, raw, scale=8, sixteen_bit="minmax")
+        folder.fetch(settings, raw, scale=8, sixteen_bit="minmax", use_lists=True)
     write_png(images / "b_1.png", np.full((64, 80), 8, np.uint8))
-    folder.fetch(settings, raw, scale=4, sixteen_bit="minmax")
+    folder.fetch(settings, raw, scale=4, sixteen_bit="minmax", use_lists=True)
     assert decoded == ["b_1.png"]

@@ -1,0 +1,118 @@
+"""Patient IDs of the layouts that people have are right, or refused with the reason."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from srpipe.core.errors import DataError
+from srpipe.data.sources.patients import patients_of
+from srpipe.settings.datasets import PATTERNS, Folder
+
+CHEXPERT = [
+    f"train/patient{patient:05d}/study{study}/{view}.jpg"
+    for patient in range(8)
+    for study in (1, 2)
+    for view in ("view1_frontal", "view2_lateral")
+]
+MIMIC = [
+    f"files/p1{patient % 3}/p1000000{patient}/s5000000{study}/{study}{patient}c0ffee-cafe.jpg"
+    for patient in range(6)
+    for study in (1, 2)
+]
+NIH = [f"images_00{part}/images/0000000{part}_{n:03d}.png" for part in (1, 2, 3) for n in (0, 1)]
+PADCHEST = [
+    f"{part}/2168401113669{number}_00-0{part}.png" for part in (0, 1) for number in (1, 2, 3)
+]
+VINDR = [
+    f"{side}/{start + n:032x}.png" for side, start in (("train", 0), ("test", 5)) for n in range(5)
+]
+
+
+def patients(images: list[str], root: Path = Path("own"), **changes: Any) -> dict[str, str]:
+    """Return the patients of images by settings with changes."""
+    given = {
+        "path": "own",
+        "patient_pattern": "file_name",
+        "patient_table": None,
+        "image_column": "Image Index",
+        "patient_column": "Patient ID",
+        "accept_patients": False,
+        **changes,
+    }
+    return patients_of(root, images, Folder.model_validate(given))
+
+
+@pytest.mark.parametrize(
+    ("layout", "pattern", "count"),
+    [(CHEXPERT, "chexpert", 8), (MIMIC, "mimic", 6), (NIH, "nih", 3), (NIH, "file_name", 3)],
+)
+def test_public_layouts_have_a_pattern_by_name(layout: list[str], pattern: str, count: int) -> None:
+    """Every image has its patient, as the data set's own documents say."""
+    found = patients(layout, patient_pattern=pattern)
+    assert list(found) == layout
+    assert len(set(found.values())) == count
+
+
+def test_padchests_table_names_the_patients(tmp_path: Path) -> None:
+    """By the columns that it has, with images in the folders of its parts."""
+    lines = [f"{name.rpartition('/')[2]},P{index // 2}" for index, name in enumerate(PADCHEST)]
+    (tmp_path / "padchest.csv").write_text("\n".join(["ImageID,PatientID", *lines]))
+    columns = {"image_column": "ImageID", "patient_column": "PatientID"}
+    found = patients(PADCHEST, tmp_path, patient_table="padchest.csv", **columns)
+    assert list(found.values()) == ["P0", "P0", "P1", "P1", "P2", "P2"]
+
+
+def test_mimics_tables_name_images_without_suffix(tmp_path: Path) -> None:
+    """`dicom_id`, whose image lies four folders deep and ends in .jpg."""
+    lines = [f"{name.rpartition('/')[2][:-4]},{name.split('/')[2]}" for name in MIMIC]
+    (tmp_path / "mimic.csv").write_text("\n".join(["dicom_id,subject_id", *lines]))
+    columns = {"image_column": "dicom_id", "patient_column": "subject_id"}
+    found = patients(MIMIC, tmp_path, patient_table="mimic.csv", **columns)
+    assert found == patients(MIMIC, patient_pattern="mimic")
+
+
+def test_vindr_has_a_patient_an_image() -> None:
+    """As far as is known: it names none."""
+    assert len(set(patients(VINDR, patient_pattern="image").values())) == len(VINDR)
+
+
+def test_file_names_that_repeat_across_folders_are_refused() -> None:
+    """The default pattern finds "view1" and "view2" in CheXpert: the message has the right one."""
+    with pytest.raises(DataError) as caught:
+        patients(CHEXPERT)
+    message = str(caught.value)
+    assert "2 patient ID(s) in 32 images come from file names that repeat" in message
+    assert "chexpert, for instance, which finds 8 patients" in message
+    assert "accept_patients: true" in message
+
+
+def test_a_patient_an_image_in_folders_by_patient_is_refused() -> None:
+    """The default pattern finds a UUID in MIMIC; a table with a wrong column does the like."""
+    with pytest.raises(DataError, match=r"every one of 12 images is a patient.*mimic, for"):
+        patients(MIMIC)
+
+
+def test_one_patient_for_all_is_refused() -> None:
+    """As where a pattern finds a prefix that all names have."""
+    with pytest.raises(DataError, match="all 4 images are of one patient, 'scan'"):
+        patients([f"scan_{number}.png" for number in range(4)])
+
+
+@pytest.mark.parametrize("layout", [CHEXPERT, MIMIC, ["scan_1.png", "scan_2.png"]])
+def test_what_looks_wrong_can_be_meant(layout: list[str]) -> None:
+    """A setting says so."""
+    assert set(patients(layout, accept_patients=True)) == set(layout)
+
+
+def test_every_named_pattern_names_the_patient() -> None:
+    """So that each can stand in params.yaml."""
+    for name in PATTERNS:
+        assert Folder(
+            path="own",
+            patient_pattern=name,
+            patient_table=None,
+            image_column="a",
+            patient_column="b",
+            accept_patients=False,
+        )
