@@ -8,7 +8,7 @@ from srpipe.core import console, paths
 from srpipe.core.files import write_csv, write_json
 from srpipe.core.parallel import parallel
 from srpipe.data.packed import open_packed
-from srpipe.data.splits import read_split, subset
+from srpipe.data.split_file import read_split, subset
 from srpipe.evaluation.scorer import baselines, scored_packed_pair
 from srpipe.evaluation.tables import means, text_table
 from srpipe.metrics.baselines import BASELINES

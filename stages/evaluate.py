@@ -8,7 +8,7 @@ import pandas as pd
 from srpipe.core import console, environment, paths
 from srpipe.core.files import write_csv, write_json
 from srpipe.data.packed import open_packed
-from srpipe.data.splits import read_split, subset
+from srpipe.data.split_file import read_split, subset
 from srpipe.evaluation.curve import curve_table, perception_distortion
 from srpipe.evaluation.gains import summary, with_gains
 from srpipe.evaluation.report import draw_pictures, headline, read_baseline

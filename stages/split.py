@@ -3,8 +3,8 @@
 from srpipe.core import console, paths
 from srpipe.core.files import write_csv
 from srpipe.data.packed import read_manifest
-from srpipe.data.splits import SUBSETS
-from srpipe.data.splitting import lookalikes, split_by_patient
+from srpipe.data.split_by_patient import lookalikes, split_by_patient
+from srpipe.data.split_file import SUBSETS
 from srpipe.settings.base import load_section
 from srpipe.settings.split import Split
 

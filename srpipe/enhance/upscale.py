@@ -6,12 +6,12 @@ Shared by the command line, web pages and scripts.
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from srpipe.core import environment
-from srpipe.core.errors import DataError, ImageError
+from srpipe.core.errors import DataError, ImageError, SettingsError
 from srpipe.formats.raster import SixteenBit, read_file, write_png
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import MIN_LR_SIDE
@@ -48,7 +48,7 @@ def upscale(
     Raises:
         ImageError: the image has the wrong type or shape, or is too small.
         CheckpointError: the weights cannot be loaded, or the output is not finite.
-        SettingsError: there is no such device.
+        SettingsError: there is no such device or precision.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ImageError(
@@ -59,6 +59,10 @@ def upscale(
         raise ImageError(
             f"the image is {image.shape[1]}x{image.shape[0]} pixels: both sides must be at least "
             f"{MIN_LR_SIDE}"
+        )
+    if precision not in get_args(Precision):
+        raise SettingsError(
+            f"precision is {precision!r}: give one of {', '.join(get_args(Precision))}"
         )
     device = device or environment.device_name()
     loaded = weights if isinstance(weights, LoadedGenerator) else load(weights)

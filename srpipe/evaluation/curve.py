@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from srpipe.core import console
 from srpipe.core.files import replacing
 from srpipe.data.packed import Packed
-from srpipe.data.splits import sample_images
+from srpipe.data.split_file import sample_images
 from srpipe.metrics.scores import reference, score
 from srpipe.models.checkpoint import LoadedGenerator
 from srpipe.models.inference import super_resolve

@@ -9,7 +9,7 @@ import torch
 from srpipe.core import console, environment, paths
 from srpipe.core.files import write_csv, write_json
 from srpipe.data.packed import open_packed
-from srpipe.data.splits import read_split, sample_images, subset
+from srpipe.data.split_file import read_split, sample_images, subset
 from srpipe.models.base import SRGenerator
 from srpipe.models.checkpoint import save_generator
 from srpipe.models.released import weights_file

@@ -6,21 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from benchmarks import machine, predecessor, training
+from benchmarks import full_nih, machine, predecessor, training
+from benchmarks.full_nih import Rates
 from benchmarks.training import Effort, figures, main, parts
 from srpipe.core.errors import SettingsError
 from srpipe.imaging.arrays import GreyImage
 from srpipe.settings.params import load_params
 
+ROOT = Path(__file__).resolve().parents[2]
 TINY = Effort(rounds=2, loader_rounds=2, loader_seconds=0.005, images=2, copies=2)
-KEYS = {
+KEYS = [
     "train_step_ratio",
     "pixel_step_ratio",
     "adversarial_step_ratio",
     "loader_ratio",
     "crops_per_second_per_core",
-}
+]
 
 
 def small_images(count: int) -> list[GreyImage]:
@@ -30,16 +33,24 @@ def small_images(count: int) -> list[GreyImage]:
 
 
 def test_all_is_measured_and_told(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the command line to the JSON, every part for real: figures above 0, and the CPU."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    train = params["train"]
+    train["batch_size"] = 2
+    train["crops"]["size"] = train["adversarial"]["crops"]["size"] = 32
+    train["generator"].update(features=4, blocks=1)
+    train["adversarial"]["discriminator"]["features"] = 4
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "QUICK", TINY)
     monkeypatch.setattr(training, "phantoms", small_images)
     monkeypatch.setenv("SRPIPE_DEVICE", "cpu")
     monkeypatch.setattr("sys.argv", ["training", "--quick", "--json", "found.json", "--full-nih"])
     main()
     found = json.loads(Path("found.json").read_text(encoding="utf-8"))
-    assert set(found) == KEYS | {"cpu", "device"}
+    assert set(found) == {*KEYS, "cpu", "device"}
     assert all(found[key] > 0 for key in KEYS)
     assert (found["cpu"], found["device"]) == (machine.cpu(), "cpu")
     out = capsys.readouterr().out
@@ -48,7 +59,7 @@ def test_all_is_measured_and_told(
         assert words in out
 
 
-def test_the_mix_is_that_of_the_settings(tiny_folder: Path) -> None:
+def test_the_mix_is_that_of_the_settings() -> None:
     """Of the HR pixels that training sees, five parts are pixel epochs' and one adversarial's; a
     mix takes the time of its parts.
     """
@@ -56,23 +67,35 @@ def test_the_mix_is_that_of_the_settings(tiny_folder: Path) -> None:
     assert parts(given) == {"pixel": 5.0, "adversarial": 1.0}
     steps = {predecessor.NAME: [1.0, 1.0], "pixel": [10.0, 10.0], "adversarial": [2.0, 2.0]}
     loaders = {predecessor.NAME: [2.0, 4.0], "whole": [20.0, 40.0], "crops": [7.0, 9.0]}
-    found = figures(given, steps, loaders)
-    assert set(found) == KEYS
-    assert found["train_step_ratio"].median == pytest.approx(6 / (5 / 10 + 1 / 2))
-    assert found["loader_ratio"].median == 10
-    assert found["crops_per_second_per_core"].median == 8
+    found = {name: value.median for name, value in figures(given, steps, loaders).items()}
+    assert found == dict(zip(KEYS, [6 / (5 / 10 + 1 / 2), 10, 2, 10, 8], strict=True))
 
 
-def test_too_little_gpu_memory_is_told() -> None:
-    """With the batch that would fit."""
-    with pytest.raises(SettingsError, match="give --images 8"), training.fits(16):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def test_the_costs_of_all_of_nih_follow_from_the_speeds() -> None:
+    """Stages of independent images share the cores; training sees the crops of the settings; the
+    disk holds the zip, 117.6 GB of HR and a sixteenth of it of LR. It is told as tables.
+    """
+    rates = Rates(prepare=0.05, baseline=2.0, evaluate=3.0, train=0.5, cores=2)
+    given = load_params()
+    params = given.model_copy(update={"split": given.split.model_copy(update={"validation": 0.1})})
+    seconds = full_nih.seconds(rates, params)
+    assert seconds["downsample"] == 112_120 * 0.05 / 2
+    assert seconds["baseline"] == 25_596 * 2.0 / 2
+    assert seconds["evaluate"] == 25_596 * 3.0
+    assert seconds["train"] == pytest.approx(77_008 * 16 * 6 * 96**2 / 1e6 / 0.5)
+    disk = {name: round(value / 1e9, 1) for name, value in full_nih.disk(4).items()}
+    assert disk == {"zip": 42.0, "packed HR": 117.6, "packed LR": 7.3}
+    text = full_nih.text(rates, params)
+    for words in ("112,120 x 50 ms / 2 cores |", "166.9 GB |"):
+        assert words in text
 
 
-def test_a_batch_of_no_image_is_refused(
+def test_a_batch_that_cannot_be_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As wrong usage."""
+    """Of no image, as wrong usage; too large for the GPU, with the batch that would fit."""
+    with pytest.raises(SettingsError, match="give --images 8"), training.fits(16):
+        raise torch.OutOfMemoryError("CUDA out of memory")
     monkeypatch.setattr("sys.argv", ["training", "--images", "0"])
     with pytest.raises(SystemExit):
         main()
@@ -85,6 +108,6 @@ def test_the_cpu_is_named_with_what_it_multiplies_with(
 ) -> None:
     """A figure of one kind of CPU is none of another."""
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert ("with matrix units for bf16" in machine.cpu()) == amx
-    assert ("without matrix units" in machine.cpu()) == (not amx)
-    assert f"{torch.get_num_threads()} thread(s)" in machine.cpu()
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    wanted = "with matrix units for bf16 (AMX)" if amx else "without matrix units (AVX2)"
+    assert f", {wanted}, {torch.get_num_threads()} thread(s)" in machine.cpu()

@@ -2,25 +2,20 @@
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from srpipe.cli.main import main
-from srpipe.evaluation.scorer import baselines, scores
-from srpipe.formats.raster import encode_png, read_file
-from srpipe.imaging.resample import downsample
-from srpipe.metrics.scores import Scores, reference, score
+from srpipe.evaluation.folder import evaluate_folder
+from srpipe.formats.raster import encode_png
+from srpipe.metrics.scores import Scores
 from srpipe.models.checkpoint import load_generator
-from srpipe.models.inference import super_resolve
 from tests.cli.conftest import SIZES, Refused
 from tests.conftest import MakeImage
-from tests.enhance.generators import save_swift
 
 
 def evaluate(weights: Path, images: Path, *more: str) -> dict[str, Any]:
@@ -51,20 +46,25 @@ def test_the_json_has_one_form(weights: Path, images: Path) -> None:
         assert result["mean"][key] == pytest.approx(sum(values) / 3, abs=2e-6)
 
 
-def test_scores_are_the_scorers(weights: Path, images: Path) -> None:
-    """Each image is cut to a multiple of the scale, made small, enlarged and compared."""
-    model = load_generator(weights).model
-    for row in evaluate(weights, images)["images"]:
-        whole = read_file(images / row["image"], "minmax")
-        hr = whole[: whole.shape[0] // 4 * 4, : whole.shape[1] // 4 * 4]
-        against = reference(hr, downsample(hr, 4))
-        expected = {
-            **asdict(score(super_resolve(model, against.lr), against)),
-            **scores(hr, against.lr, baselines(4, 3, against.lr)),
-        }
-        assert {key: value for key, value in row.items() if key != "image"} == {
-            key: round(value, 6) for key, value in expected.items()
-        }
+def test_the_json_holds_what_the_options_ask_for(ours: Path, tmp_path: Path) -> None:
+    """The scores of `evaluate_folder`, rounded: with the defaults, and with each switch turned."""
+    dim = np.random.default_rng(0).integers(0, 4000, (64, 68), dtype=np.uint16)
+    Image.fromarray(dim).save(tmp_path / "dim.png")
+    files = {"dim.png": tmp_path / "dim.png"}
+    turned = ("--consistent", "--back-projections", "10", "--sixteen-bit", "full_range")
+    found = []
+    for more, options in (
+        ((), {"back_projections": 3, "consistent": False, "sixteen_bit": "minmax"}),
+        (turned, {"back_projections": 10, "consistent": True, "sixteen_bit": "full_range"}),
+    ):
+        result = evaluate(ours, tmp_path / "dim.png", *more)
+        (row,) = evaluate_folder(files, load_generator(ours), "cpu", **options)
+        assert result["consistent"] == options["consistent"]
+        assert result["images"] == [
+            {key: value if key == "image" else round(value, 6) for key, value in row.items()}
+        ]
+        found.append(result["mean"])
+    assert not [key for key in found[0] if found[0][key] == found[1][key]]
 
 
 def test_the_table_shows_the_means(
@@ -128,54 +128,6 @@ def test_one_image_is_enough(weights: Path, images: Path) -> None:
     one = evaluate(weights, images / "a.png")
     assert one["images"] == [row for row in rows if row["image"] == "a.png"]
     assert one["mean"] == {key: one["images"][0][key] for key in one["mean"]}
-
-
-def test_back_projections_change_that_baseline_alone(weights: Path, images: Path) -> None:
-    """More steps are more faithful to the LR image."""
-    three = evaluate(weights, images)["mean"]
-    ten = evaluate(weights, images, "--back-projections", "10")["mean"]
-    assert ten["bicubic_bp_lr_psnr"] > three["bicubic_bp_lr_psnr"]
-    assert {key for key in ten if ten[key] != three[key]} <= {
-        f"bicubic_bp_{name}" for name in Scores.names()
-    }
-
-
-def test_sixteen_bit_is_read_as_asked(weights: Path, tmp_path: Path) -> None:
-    """A dim 16-bit image is stretched by default and stays dim with full_range."""
-    dim = np.random.default_rng(0).integers(0, 4000, (64, 64), dtype=np.uint16)
-    Image.fromarray(dim).save(tmp_path / "dim.png")
-    stretched = evaluate(weights, tmp_path / "dim.png")["mean"]
-    full = evaluate(weights, tmp_path / "dim.png", "--sixteen-bit", "full_range")["mean"]
-    assert full["bicubic_psnr"] > stretched["bicubic_psnr"] + 10
-
-
-def test_a_colour_generator_sees_grey(images: Path, tmp_path: Path) -> None:
-    """Three channels, as published, and the plain form: both are scored."""
-    colour = save_swift(tmp_path / "colour.pt", channels=3)
-    torch.save(load_generator(colour).model.state_dict(), tmp_path / "plain.pth.tar")
-    assert evaluate(colour, images)["mean"] == evaluate(tmp_path / "plain.pth.tar", images)["mean"]
-
-
-def test_the_scale_is_the_generators(images: Path, tmp_path: Path) -> None:
-    """A 2x generator is scored on LR images of half the size."""
-    two = evaluate(save_swift(tmp_path / "two.pt", scale=2), images)["mean"]
-    four = evaluate(save_swift(tmp_path / "four.pt"), images)["mean"]
-    assert two["bicubic_psnr"] > four["bicubic_psnr"] + 1
-
-
-def test_consistent_images_are_scored_when_asked(ours: Path, images: Path) -> None:
-    """The generator's alone: its images downsample to LR, and the baselines stay as they were."""
-    plain = evaluate(ours, images)
-    consistent = evaluate(ours, images, "--consistent")
-    assert consistent["mean"]["lr_psnr"] > plain["mean"]["lr_psnr"] + 5
-    assert consistent["mean"]["psnr"] > plain["mean"]["psnr"]
-    for key, value in plain["mean"].items():
-        assert (consistent["mean"][key] == value) == key.startswith("bicubic"), key
-    row = consistent["images"][0]
-    hr = read_file(images / row["image"], "minmax")
-    against = reference(hr, downsample(hr, 4))
-    made = super_resolve(load_generator(ours).model, against.lr, consistent=True)
-    assert row["psnr"] == round(score(made, against).psnr, 6)
 
 
 # ------------------------------------------------------------------ evaluate, done wrong
@@ -272,11 +224,13 @@ def test_a_wrong_number_of_back_projections(
 
 # ------------------------------------------------------------------ the published model
 
-# Measured with netG_4x_epoch5.pth.tar by this command; whole-image and masked PSNR (dB).
+# Measured with netG_4x_epoch5.pth.tar by this command; whole-image and masked PSNR (dB). On other
+# CPUs, sums in another order turn a few grey levels over: 6e-5 dB at most between AVX-512, AVX2 and
+# SSE4.1. The rest of the bound is the rounding here.
 PUBLISHED = {
-    "00000211_018.png": (44.05, 45.07),
-    "00003441_000.png": (45.17, 46.77),
-    "00010943_000.png": (43.48, 44.31),
+    "00000211_018.png": (44.050, 45.073),
+    "00003441_000.png": (45.175, 46.772),
+    "00010943_000.png": (43.482, 44.314),
 }
 
 
@@ -288,7 +242,7 @@ def test_the_published_model_scores_what_it_should(
     rows = evaluate(published_checkpoint, nih_sample / "images", "--list", "list.txt")["images"]
     for row in rows:
         psnr, masked = PUBLISHED[row["image"]]
-        assert row["psnr"] == pytest.approx(psnr, abs=0.05)
-        assert row["psnr_masked"] == pytest.approx(masked, abs=0.05)
+        assert row["psnr"] == pytest.approx(psnr, abs=1e-3)
+        assert row["psnr_masked"] == pytest.approx(masked, abs=1e-3)
         assert row["psnr"] > row["bicubic_psnr"] + 2
         assert row["psnr_masked"] > row["bicubic_psnr_masked"] + 1

@@ -125,6 +125,13 @@ def test_bf16_is_off_by_little(ours: Path, make_image: MakeImage) -> None:
     assert 0 < np.abs(fp32 - bf16).max() <= 3
 
 
+def test_a_precision_that_is_none_is_refused(ours: Path, make_image: MakeImage) -> None:
+    """Not taken for fp32 in silence."""
+    given: Any = "fp16"
+    with pytest.raises(SettingsError, match="precision is 'fp16': give one of fp32, bf16"):
+        upscale(make_image(0, 16, 16), ours, precision=given)
+
+
 def test_the_device_is_the_environments_unless_it_is_given(
     ours: Path, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from srpipe.core.errors import CheckpointError, OutputError
 from srpipe.data.packed import Packed
-from srpipe.data.splits import sample_images
+from srpipe.data.split_file import sample_images
 from srpipe.evaluation.curve import SCORES, Curve, curve_table, draw_curve, perception_distortion
 from srpipe.models.architectures import ARCHITECTURES
 from srpipe.models.checkpoint import LoadedGenerator

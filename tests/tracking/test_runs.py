@@ -2,97 +2,24 @@
 evaluation go on with it.
 """
 
-import contextlib
 import hashlib
 import importlib
 import os
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from srpipe.core.errors import SettingsError, TrackingError, TrainingError
+from srpipe.core.errors import TrackingError, TrainingError
 from srpipe.models.base import SRGenerator
 from srpipe.models.plain_sr import PlainSR
 from srpipe.models.srresnet import SwiftSRGAN
 from srpipe.tracking import runs as tracking
-from srpipe.tracking import store
+from tests.tracking.stored import IGNORED, history, runs, train, training_run
 
-pytestmark = [
-    # MLflow's tables, made when its store is first opened, use what SQLAlchemy 2.1 deprecates.
-    pytest.mark.filterwarnings(
-        "ignore:The ``noload`` loader strategy:sqlalchemy.exc.SADeprecationWarning"
-    ),
-    # MLflow warns of a type hint of its own when it first loads mlflow.pyfunc.
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
-]
-
-ROOT = Path(__file__).resolve().parents[2]
-PARAMS = {"data": {"name": "phantom"}, "train": {"epochs": 2, "generator": {"features": 8}}}
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database with MLflow's tables and nothing in them: making one takes seconds."""
-    import mlflow
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture(autouse=True)
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Iterator[Path]:
-    """Work in a repository with an empty store; leave MLflow as it was."""
-    import mlflow
-
-    folder = tmp_path / "clone"
-    folder.mkdir()
-    shutil.copy(empty_store, folder / "mlflow.db")
-    for name in list(os.environ):
-        if name.startswith(("DVC_", "MLFLOW_", "SRPIPE_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.chdir(folder)
-    yield folder
-    while mlflow.active_run() is not None:
-        mlflow.end_run()
-    mlflow.set_tracking_uri(None)
-    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
-
-
-def runs(folder: Path, experiment: str = "srpipe") -> list[Any]:
-    """Return the runs in the store of a folder, the newest first."""
-    import mlflow
-
-    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    found = client.get_experiment_by_name(experiment)
-    return [] if found is None else list(client.search_runs([found.experiment_id]))
-
-
-def training_run(
-    name: str = "swift_srgan", fingerprint: str = "0123", *, resumed: bool = False
-) -> contextlib.AbstractContextManager[tracking.Run]:
-    """Open a training run as the train stage does."""
-    return tracking.training_run(PARAMS, name, fingerprint, resumed=resumed)
-
-
-def train(name: str = "swift_srgan", weights: Path | None = None) -> str:
-    """Make a training run as the train stage does, marked by `weights`; return its id."""
-    with training_run(name) as run:
-        run.metrics({"psnr": 30.0}, step=1)
-        if weights is not None:
-            import mlflow
-
-            mlflow.set_tag(tracking.WEIGHTS_TAG, tracking.sha256(weights))
-    assert run.run_id is not None
-    return run.run_id
+pytestmark = IGNORED
 
 
 def save(path: Path, content: bytes) -> Path:
@@ -122,33 +49,6 @@ def test_a_run_has_parameters_metrics_and_files(clone: Path) -> None:
     assert found.data.metrics == {"psnr": 31.0, "loss": 0.25}
     stored = clone / "mlartifacts" / found.info.run_id / "artifacts" / "plots" / "losses.png"
     assert stored.read_bytes() == b"a plot"
-
-
-def test_the_store_is_in_the_clone_that_dvc_runs_for(
-    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`dvc exp run --temp` works elsewhere; its runs would go with its folder."""
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.chdir(temporary)
-    monkeypatch.setenv("DVC_ROOT", str(clone))
-    train()
-    assert len(runs(clone)) == 1
-    assert os.listdir(temporary) == []
-
-
-def test_a_tracking_server_is_respected(
-    clone: Path, tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With MLFLOW_TRACKING_URI set, runs go there, into the experiment that is asked for."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    shutil.copy(empty_store, elsewhere / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere / 'mlflow.db'}")
-    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "thorax")
-    train()
-    assert len(runs(elsewhere, "thorax")) == 1
-    assert runs(clone) == runs(clone, "thorax") == runs(elsewhere) == []
 
 
 def test_a_run_is_named_after_its_dvc_experiment(
@@ -202,28 +102,7 @@ def test_switched_off_it_writes_nothing(clone: Path, monkeypatch: pytest.MonkeyP
     assert os.listdir(clone) == ["generator.pt"]
 
 
-@pytest.mark.parametrize("given", ["", "ON", "0", "false"])
-def test_another_value_of_the_switch_is_refused(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, given: str
-) -> None:
-    """A misspelt "off" does not switch on in silence."""
-    monkeypatch.setenv("SRPIPE_MLFLOW", given)
-    weights = save(clone / "generator.pt", b"weights")
-    for open_run in (training_run(), tracking.evaluation_run(weights)):
-        with pytest.raises(SettingsError, match="allowed are on"), open_run:
-            pytest.fail("the block must not run")
-    assert runs(clone) == []
-
-
 # ------------------------------------------------------------------ interrupted training
-
-
-def history(folder: Path, run_id: str, name: str) -> list[tuple[int, float]]:
-    """Return each step and value that a run was told of a metric."""
-    import mlflow
-
-    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    return [(each.step, each.value) for each in client.get_metric_history(run_id, name)]
 
 
 def die_in(*, fingerprint: str, epochs: int, resumed: bool = False) -> str:
@@ -352,46 +231,6 @@ def test_the_model_is_not_logged_again(clone: Path, monkeypatch: pytest.MonkeyPa
     assert logged == ["generator"] * 2
 
 
-# ------------------------------------------------------------------ the database
-
-# Dies where MLflow has made the first tables and is about to bring them up to date.
-DIE_HALFWAY = """\
-import os, signal
-from pathlib import Path
-import mlflow.store.db.utils
-from srpipe.tracking import store
-mlflow.store.db.utils._upgrade_db = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-store.make_database(Path("mlflow.db"))
-"""
-
-
-def test_a_database_that_was_half_made_is_made_anew(clone: Path) -> None:
-    """A process killed while MLflow makes its tables leaves no database; the next one makes it,
-    and removes what the first one left.
-    """
-    (clone / "mlflow.db").unlink()
-    command = [sys.executable, "-c", DIE_HALFWAY]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    killed = subprocess.run(command, env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    (left,) = clone.glob(".mlflow.db.*.tmp")
-    assert left.stat().st_size > 0
-    assert not (clone / "mlflow.db").exists()
-    left.with_name(f"{left.name}-journal").write_bytes(b"half a page")
-    store.make_database(clone / "mlflow.db")
-    assert list(clone.glob(".mlflow.db.*")) == []
-    train()
-    assert len(runs(clone)) == 1
-
-
-def test_a_database_that_is_there_is_left_alone(clone: Path) -> None:
-    """To the byte, and without asking MLflow."""
-    train()
-    before = (clone / "mlflow.db").read_bytes()
-    store.make_database(clone / "mlflow.db")
-    assert (clone / "mlflow.db").read_bytes() == before
-
-
 # ------------------------------------------------------------------ evaluation
 
 
@@ -473,13 +312,6 @@ def test_the_logged_model_takes_any_image_size(clone: Path, kind: str) -> None:
             assert torch.equal(loaded(lr), model(lr))
     signature = mlflow.models.get_model_info(f"runs:/{run.run_id}/generator").signature
     assert signature.inputs.inputs[0].shape == (-1, model.channels, -1, -1)
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
-    """The digest of "abc" from FIPS 180-2."""
-    assert tracking.sha256(save(tmp_path / "abc", b"abc")) == (
-        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    )
 
 
 def test_a_store_that_cannot_be_used_is_told_before_any_work(

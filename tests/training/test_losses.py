@@ -292,10 +292,10 @@ def test_the_relativistic_form_does_not_care_where_zero_is() -> None:
 def test_adversarial_losses_are_finite_for_any_logits(form: str, size: float) -> None:
     """Neither logs of 0 nor overflow, in value or gradient."""
     real, fake = (each.detach().mul(size).requires_grad_() for each in logits(50))
-    found = discriminator_loss(form, real, fake)
+    loss = discriminator_loss(form, real, fake)
     learned = adversarial_loss(form, fake, real.detach())
-    found = [*vars(found).values(), learned]
-    found += torch.autograd.grad(found.total, (real, fake))
+    found = [*vars(loss).values(), learned]
+    found += torch.autograd.grad(loss.total, (real, fake))
     found += torch.autograd.grad(learned, fake)
     assert all(torch.isfinite(value).all() for value in found)
 

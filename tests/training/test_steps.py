@@ -403,9 +403,9 @@ def test_no_gradient_comes_from_what_does_not_count(stage: str) -> None:
         pair.step(everything, objective(total_variation=0.1, form=stage))
     (gradient,) = gradients
     assert not gradient[~counted].any()
-    seen = gradient[0, 0].abs() > 0
-    assert torch.equal(seen.any(1), counted[0, 0].any(1))
-    assert torch.equal(seen.any(0), counted[0, 0].any(0))
+    used = gradient[0, 0].abs() > 0
+    assert torch.equal(used.any(1), counted[0, 0].any(1))
+    assert torch.equal(used.any(0), counted[0, 0].any(0))
     for images in seen:
         assert torch.equal(images[~counted], hr[~counted])
     assert (seen != []) == (stage != "pixel")

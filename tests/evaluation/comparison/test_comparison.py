@@ -198,9 +198,11 @@ def test_a_picture_is_drawn_for_each_caption(
     _, found = examined(weights, source, entries[0])
     pairs = [make_pair(source, MADE, entries[0])]
     drawn = []
-    for name in ("one", "two"):
-        pictures.draw(tmp_path / name, [found], pairs, weights)
-        drawn.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
-    assert drawn[0] == drawn[1]
-    assert set(drawn[0]) == {f"{name}.png" for name in pictures.CAPTIONS}
-    assert all(data.startswith(b"\x89PNG") for data in drawn[0].values())
+    for number, details in enumerate((found, {"lost": found["lost"]})):
+        pictures.draw(tmp_path / str(number), [details], pairs, weights)
+        files = (tmp_path / str(number)).iterdir()
+        drawn.append({path.name: path.read_bytes() for path in files})
+    every, again = drawn
+    assert set(every) == {f"{name}.png" for name in pictures.CAPTIONS}
+    assert all(data.startswith(b"\x89PNG") for data in every.values())
+    assert again == {name: every[name] for name in ("lost.png", "curve.png")}

@@ -89,10 +89,11 @@ def test_the_block_is_replaced_and_the_rest_is_kept(tmp_path: Path) -> None:
         f"{CLOSE}\n",
         f"{OPEN}\n{CLOSE}\n{OPEN}\n{CLOSE}\n",
         f"{OPEN}\n{OPEN}\n{CLOSE}\n",
+        f"before {CLOSE} between {OPEN} after",
     ],
 )
 def test_a_page_without_its_markers_is_refused(tmp_path: Path, text: str | None) -> None:
-    """Missing, absent, one of them, or twice: it is left as it is."""
+    """Missing, absent, one of them, twice, in the wrong order: it is left as it is."""
     page = tmp_path / "page.md"
     if text is not None:
         page.write_text(text, encoding="utf-8")
@@ -100,15 +101,6 @@ def test_a_page_without_its_markers_is_refused(tmp_path: Path, text: str | None)
         replace_block(page, "new")
     assert page.exists() == (text is not None)
     assert text is None or page.read_text(encoding="utf-8") == text
-
-
-def test_markers_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
-    """The page is left as it is."""
-    page = tmp_path / "page.md"
-    page.write_text(f"before {CLOSE} between {OPEN} after", encoding="utf-8")
-    with pytest.raises(DataError):
-        replace_block(page, "new")
-    assert page.read_text(encoding="utf-8") == f"before {CLOSE} between {OPEN} after"
 
 
 @pytest.mark.parametrize("page", [pages.README, pages.PAGE])
@@ -156,11 +148,11 @@ def test_scores_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_readmes_table_fits_a_screen() -> None:
-    """At most 100 characters wide, 24 lines high."""
+    """Under 100 characters wide, at most ten methods below the counts and the head."""
     block = (ROOT / pages.README).read_text(encoding="utf-8").split(OPEN)[1].split(CLOSE)[0]
     lines = block.strip().splitlines()
-    assert max(map(len, lines)) <= 100
-    assert len(lines) <= 24
+    assert max(map(len, lines)) < 100
+    assert len(lines) <= 2 + 2 + 10
 
 
 def test_intervals_are_over_patients(scores: pd.DataFrame) -> None:

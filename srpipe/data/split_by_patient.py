@@ -9,7 +9,7 @@ import pandas as pd
 
 from srpipe.core.errors import DataError
 from srpipe.data.likeness import alike
-from srpipe.data.splits import check_split, shuffled
+from srpipe.data.split_file import check_split, shuffled
 from srpipe.settings.split import Split
 
 

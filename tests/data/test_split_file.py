@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from srpipe.core.errors import DataError
-from srpipe.data.splits import SUBSETS, check_split, read_split, sample_images, subset
+from srpipe.data.split_file import SUBSETS, check_split, read_split, sample_images, subset
 
 
 def whole() -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pytest
 from srpipe.core.errors import DataError
 from srpipe.data.sources.folder import lists_of
 from srpipe.data.sources.patients import patients_of as patients_of_folder
-from srpipe.data.splitting import lookalikes, split_by_patient
+from srpipe.data.split_by_patient import lookalikes, split_by_patient
 from srpipe.settings.datasets import PATTERNS, Folder
 from srpipe.settings.split import Split
 
