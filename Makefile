@@ -9,10 +9,12 @@ RUN := PATH="$(BIN):$$PATH" MLFLOW_DISABLE_TELEMETRY=true
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test results lint types check format clean
+.PHONY: help install repro test results folder lint types check format clean
 
 help: ## list what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+install: $(VENV)/installed ## make the virtual environment and nothing else
 
 repro: $(VENV)/installed ## run the whole pipeline (data set: data.name in params.yaml), print the table
 	@echo "Running the pipeline: dvc repro"
@@ -24,10 +26,12 @@ test: $(VENV)/installed ## run the tests, offline, on the CPU
 	@echo "Running the tests ($(JOBS) at a time)"
 	@$(RUN) OMP_NUM_THREADS=1 pytest -n $(JOBS) --dist loadgroup
 
-results: $(VENV)/installed ## score the released models: make results FOLDER=hr [PUBLISHED=netG_4x_epoch5.pth.tar]
+results: folder $(VENV)/installed ## score the released models: make results FOLDER=hr [PUBLISHED=netG_4x_epoch5.pth.tar]
+	@$(RUN) python -m srpipe.evaluation.comparison "$(FOLDER)" $(if $(PUBLISHED),--published "$(PUBLISHED)")
+
+folder:
 	@test -d "$(FOLDER)" || \
 	  { echo "error: give a folder of HR radiographs: make results FOLDER=PATH [PUBLISHED=FILE]"; exit 1; }
-	@$(RUN) python -m srpipe.evaluation.comparison "$(FOLDER)" $(if $(PUBLISHED),--published "$(PUBLISHED)")
 
 lint: $(VENV)/installed ## check style and formatting (ruff)
 	@$(RUN) ruff check .
@@ -48,7 +52,7 @@ clean: ## remove the virtual environment
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1): Python 3.11 or later is needed. Install it, or name one: make PYTHON=python3.12"; exit 1; }
-	@echo "Making the virtual environment $(VENV) (once; about 5 GB and a few minutes)"
+	@echo "Making the virtual environment $(VENV) (once; 6.5 GB and a few minutes)"
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "error: $(PYTHON) cannot make a virtual environment. On Debian/Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Installing pinned packages (torch alone is 3 GB; nothing is printed meanwhile)"

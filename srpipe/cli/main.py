@@ -16,7 +16,8 @@ these commands are for what lies beside it.
 """
 ENVIRONMENT = """
 `srpipe COMMAND --help` says more. SRPIPE_DEVICE chooses the device (auto, cpu, cuda, cuda:1, mps).
-A fault is one message on stderr, with exit code 1; nothing half-written is left.
+A fault is one message on stderr, with exit code 1; no incomplete file is left;
+results finished before it stay.
 """
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from srpipe.cli.options import Commands, add_sixteen_bit, raw_text
 from srpipe.core import console, environment
-from srpipe.models.released import released_names
+from srpipe.models.released import DEFAULT, released_names
 
-DEFAULT = "plain_sr_x4"
 UPSCALE = """\
 Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-bit grey PNGs.
 

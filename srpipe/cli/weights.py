@@ -108,20 +108,23 @@ def run_export(options: argparse.Namespace) -> None:
 def commit(code: Path = CODE) -> str:
     """Return the commit of a folder of code, with "-changed" if its files differ from it.
 
-    By default only this package: `dvc exp run` changes params.yaml, which a checkpoint records.
+    "unknown" if git does not hold the code, although the folder may lie in a repository: that of
+    a project with the installed package in its `.venv`. By default only this package: `dvc exp run`
+    changes params.yaml, which a checkpoint records.
     """
     try:
-        name, changed = (
+        _, name, changed = (
             subprocess.run(
                 ["git", *what], check=True, capture_output=True, text=True, cwd=code
             ).stdout
             for what in (
+                ("ls-files", "--error-unmatch", "__init__.py"),
                 ("rev-parse", "HEAD"),
                 ("status", "--porcelain", "--untracked-files=no", "--", "."),
             )
         )
     except (OSError, subprocess.CalledProcessError):
-        console.warn("this is no git repository: the commit is recorded as unknown")
+        console.warn("the code is in no git repository: its commit is recorded as unknown")
         return "unknown"
     return name.strip() + ("-changed" if changed.strip() else "")
 

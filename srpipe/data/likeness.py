@@ -17,9 +17,9 @@ from srpipe.imaging.arrays import GreyImage
 
 SIDE = 16
 # Bits in which two images may differ and still look the same.
-NEAR = 12
+NEAR = 8
 # Images compared at a time.
-BLOCK = 1024
+BLOCK = 128
 
 
 def pixels_digest(image: GreyImage) -> str:
@@ -46,11 +46,11 @@ def alike(one: list[str], other: list[str]) -> Iterator[tuple[int, int]]:
     a, b = _bits(one), _bits(other)
     for start in range(0, len(a), BLOCK):
         block = a[start : start + BLOCK]
-        # The first word already rules out nearly all.
-        near = np.bitwise_count(block[:, None, 0] ^ b[None, :, 0]) <= NEAR
-        for i, j in np.argwhere(near):
-            if int(np.bitwise_count(block[i] ^ b[j]).sum()) <= NEAR:
-                yield start + int(i), int(j)
+        bits = np.zeros((len(block), len(b)), np.uint16)
+        for word in range(a.shape[1]):
+            bits += np.bitwise_count(block[:, None, word] ^ b[None, :, word])
+        for i, j in np.argwhere(bits <= NEAR):
+            yield start + int(i), int(j)
 
 
 def _bits(hashes: list[str]) -> npt.NDArray[np.uint64]:

@@ -33,7 +33,8 @@ def split_by_patient(manifest: pd.DataFrame, settings: Split) -> pd.DataFrame:
     merged = _same_images(table) if settings.same_image == "merge" else {}
     table["patient"] = [merged.get(patient, patient) for patient in table["patient"]]
     patients = sorted(set(table["patient"]))
-    if settings.use_lists and (table["list"] != "").any():
+    listed = settings.use_lists and bool((table["list"] != "").any())
+    if listed:
         test = _listed_test_patients(table)
         rest = [patient for patient in patients if patient not in test]
         rest = shuffled(rest, settings.seed)
@@ -48,7 +49,7 @@ def split_by_patient(manifest: pd.DataFrame, settings: Split) -> pd.DataFrame:
     ]
     split = table[["image", "patient"]].assign(subset=subset)
     check_split(split)
-    _refuse_shared(table.assign(subset=subset))
+    _refuse_shared(table.assign(subset=subset), listed)
     return split
 
 
@@ -86,8 +87,8 @@ def _same_images(table: pd.DataFrame) -> dict[str, str]:
     return {patient: root(patient) for patient in first}
 
 
-def _refuse_shared(table: pd.DataFrame) -> None:
-    """Refuse equal images in two subsets.
+def _refuse_shared(table: pd.DataFrame, listed: bool) -> None:
+    """Refuse equal images in two subsets, which lists may have made.
 
     Raises:
         DataError: there are some.
@@ -100,7 +101,7 @@ def _refuse_shared(table: pd.DataFrame) -> None:
             f"{shared['pixels'].nunique()} image(s) are there under two patients, on two sides of "
             f"the split; the first is {a} (patient {p}) and {b} (patient {q}). Correct the patient "
             "IDs or the lists, take one of the images away, or set split.same_image: merge, which "
-            "makes such patients one"
+            f"makes such patients one{' (with split.use_lists: false)' * listed}"
         )
 
 

@@ -17,9 +17,7 @@ from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import MIN_LR_SIDE
 from srpipe.models.checkpoint import LoadedGenerator, load_generator
 from srpipe.models.inference import super_resolve
-from srpipe.models.released import weights_file
-
-DEFAULT = "plain_sr_x4"
+from srpipe.models.released import DEFAULT, weights_file
 
 Precision = Literal["fp32", "bf16"]
 

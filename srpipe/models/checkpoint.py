@@ -17,8 +17,8 @@ from srpipe.core.errors import CheckpointError
 from srpipe.core.torch_file import load, save
 from srpipe.models.architectures import ARCHITECTURES
 from srpipe.models.base import SRGenerator
-from srpipe.models.released import released_names
-from srpipe.models.safetensors_file import SUFFIX, read_tensors, write_tensors
+from srpipe.models.released import SUFFIX, released_names
+from srpipe.models.safetensors_file import read_tensors, write_tensors
 
 FORMAT = "srpipe-generator-1"
 # A released file's record may say that its kernels are stored in half precision.

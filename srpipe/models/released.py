@@ -4,6 +4,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "released"
 SUFFIX = ".safetensors"
+# What is used unless weights are named.
+DEFAULT = "plain_sr_x4"
 
 
 def released_names() -> list[str]:

@@ -20,7 +20,6 @@ from torch import Tensor
 from srpipe.core.errors import CheckpointError
 from srpipe.core.files import replacing
 
-SUFFIX = ".safetensors"
 KEY = "srpipe"
 SHA256 = "sha256"
 

@@ -25,7 +25,7 @@ PATTERNS = {
     # MIMIC-CXR-JPG: p10/p10000032/s50414267/02aa804e-....jpg
     "mimic": r"(?:^|/)(?P<patient>p\d{8})/s\d{8}/[^/]*$",
     # No patient IDs, so every image counts as a patient of its own: VinDr-CXR.
-    "image": r"(?:^|/)(?P<patient>[^/]+)\.[^/.]*$",
+    "image": r"^(?P<patient>.+)$",
 }
 
 
@@ -38,7 +38,11 @@ class Folder(Section):
     patient_column: str
 
     @model_validator(mode="after")
-    def _pattern_names_the_patient(self) -> Self:
+    def _patients_are_found(self) -> Self:
+        if self.image_column == self.patient_column:
+            raise ValueError(
+                f"image_column and patient_column are both {self.image_column!r}: name two columns"
+            )
         known = ", ".join(PATTERNS)
         try:
             groups = re.compile(PATTERNS.get(self.patient_pattern, self.patient_pattern)).groupindex

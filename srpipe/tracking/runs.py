@@ -196,8 +196,14 @@ def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
     if not switched_on():
         yield Run(None)
         return
-    import mlflow
-    from sqlalchemy.exc import SQLAlchemyError
+    try:
+        import mlflow
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError as error:
+        raise TrackingError(
+            f"{error}: runs are tracked in MLflow. Install it (pip install 'srpipe[pipeline]'), or "
+            "set SRPIPE_MLFLOW=off"
+        ) from error
 
     try:
         use_store()

@@ -158,14 +158,18 @@ def test_the_commit_is_that_of_the_code(tmp_path: Path, monkeypatch: pytest.Monk
         return done.stdout.strip()
 
     git("init", "--quiet", "..")
-    (code / "code.py").write_text("1\n")
+    (code / "__init__.py").write_text("1\n")
     (code.parent / "params.yaml").write_text("1\n")
     git("add", "..")
     git(*who, "commit", "--quiet", "-m", "first")
     (code.parent / "params.yaml").write_text("2\n")
     assert commit(code) == git("rev-parse", "HEAD")
-    (code / "code.py").write_text("2\n")
+    (code / "__init__.py").write_text("2\n")
     assert commit(code) == git("rev-parse", "HEAD") + "-changed"
+    installed = code / "installed"
+    installed.mkdir()
+    (installed / "__init__.py").write_text("1\n")
+    assert commit(installed) == "unknown"
 
 
 def test_no_repository_has_no_commit(
@@ -174,7 +178,7 @@ def test_no_repository_has_no_commit(
     """It is said."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert commit(tmp_path) == "unknown"
-    assert "the commit is recorded as unknown" in capsys.readouterr().err
+    assert "its commit is recorded as unknown" in capsys.readouterr().err
 
 
 def test_what_a_released_file_recorded_stays(weights: Path) -> None:

@@ -199,6 +199,10 @@ def test_values_out_of_range_are_refused(tmp_path: Path, key: str, value: Any) -
             "train.generator: plain_sr needs channels: 1 and bicubic_skip: true",
         ),
         (
+            {"datasets.folder.patient_column": "image"},
+            "datasets.folder: image_column and patient_column are both 'image'",
+        ),
+        (
             {"datasets.folder.patient_pattern": "("},
             "datasets.folder: patient_pattern is no regular expression",
         ),

@@ -5,6 +5,7 @@ evaluation go on with it.
 import hashlib
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,14 @@ def test_the_logged_model_takes_any_image_size(clone: Path, kind: str) -> None:
             assert torch.equal(loaded(lr), model(lr))
     signature = mlflow.models.get_model_info(f"runs:/{run.run_id}/generator").signature
     assert signature.inputs.inputs[0].shape == (-1, model.channels, -1, -1)
+
+
+def test_without_mlflow_it_is_told_what_to_do(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that brings it, and the switch."""
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    told = r"pip install 'srpipe\[pipeline\]'.*SRPIPE_MLFLOW=off"
+    with pytest.raises(TrackingError, match=told), training_run():
+        pass
 
 
 def test_a_store_that_cannot_be_used_is_told_before_any_work(

@@ -1,6 +1,7 @@
 """Resolving image names given by users, in lists, tables and options.
 
-A name is an image's path below the folder, or the file name of exactly one image. Unicode is
+A name is an image's path below the folder, the end of that path (often the file name alone), or
+that path with folders before it. The folders that are given must agree. Unicode is
 compared in its composed form (NFC), a backslash is a slash, and as long as one image remains,
 neither the suffix's letter case nor the suffix itself matters: a list of `.png` files fits images
 converted to `.jpg`, and a table without suffixes fits both.
@@ -32,16 +33,26 @@ class Names:
 
     def __init__(self, images: Iterable[str]) -> None:
         self.images = sorted(images)
-        self._by_key: list[dict[str, list[str]]] = [defaultdict(list) for _ in _keys("")]
+        self._whole: list[dict[str, list[str]]] = [defaultdict(list) for _ in _keys("")]
+        self._ends: list[dict[str, list[str]]] = [defaultdict(list) for _ in _keys("")]
         for image in self.images:
-            for found, key in zip(self._by_key, _keys(image), strict=True):
-                found[key].append(image)
+            for whole, ends, key in zip(self._whole, self._ends, _keys(image), strict=True):
+                whole[key].append(image)
+                for end in _shorter(key):
+                    ends[end].append(image)
 
     def find(self, given: str) -> list[str]:
         """Return the images that a name may mean: one, none, or several."""
-        for found, key in zip(self._by_key, _keys(given), strict=True):
-            if images := found.get(key):
-                return images
+        keys = _keys(given)
+        for index in (self._whole, self._ends):
+            for found, key in zip(index, keys, strict=True):
+                if images := found.get(key):
+                    return images
+        # From further up, as in CheXpert's table: a folder and the file have to agree.
+        for found, key in zip(self._whole, keys, strict=True):
+            for end in _shorter(key):
+                if "/" in end and (images := found.get(end)):
+                    return images
         return []
 
     def resolve(self, given: Sequence[str], what: str) -> dict[str, str]:
@@ -118,8 +129,13 @@ def _keys(name: str) -> tuple[str, ...]:
     """Return the keys to look a name up by, the strictest first."""
     path = normalised(name)
     stem, suffix = _split(path)
-    file, file_stem = path.rpartition("/")[2], stem.rpartition("/")[2]
-    return (path, stem + suffix, stem, file, file_stem + suffix, file_stem)
+    return (path, stem + suffix, stem)
+
+
+def _shorter(path: str) -> list[str]:
+    """Return a path without its first folder, its first two and so on, the longest first."""
+    parts = path.split("/")
+    return ["/".join(parts[start:]) for start in range(1, len(parts))]
 
 
 def _split(path: str) -> tuple[str, str]:

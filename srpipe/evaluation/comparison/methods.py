@@ -1,7 +1,7 @@
 """What is compared: every method makes an SR image of an LR image."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,6 @@ SMALL = "plain_sr, small"
 FIDELITY = "plain_sr"
 ADVERSARIAL = "plain_sr, adversarial"
 CONSISTENT = ", consistent"
-
-Method = Callable[[GreyImage], dict[str, GreyImage]]
 
 
 @dataclass(frozen=True)

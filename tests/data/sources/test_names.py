@@ -23,6 +23,11 @@ IMAGES = ["a/1.png", "b/1.png", "c/2.JPG", "x.jpg", "\u00fc.png", "1.2.840.10008
         ("1.2.840.10008", ["1.2.840.10008.png"]),  # a number is no suffix
         (" ./x.jpg\r", ["x.jpg"]),
         ("1.2.840", []),
+        ("b/1", ["b/1.png"]),
+        ("d/1.png", []),  # in another folder it is another image
+        ("d/x.jpg", []),
+        ("set/train/b/1.png", ["b/1.png"]),  # from further up
+        ("set/c/1.png", []),
         ("X.jpg", []),  # letter case of the name itself counts
         ("zz", []),
     ],

@@ -73,8 +73,17 @@ def test_mimics_tables_name_images_without_suffix(tmp_path: Path) -> None:
 
 
 def test_vindr_has_a_patient_an_image() -> None:
-    """As far as is known: it names none."""
-    assert len(set(patients(VINDR, patient_pattern="image").values())) == len(VINDR)
+    """As far as is known: it names none. Equal file names in two folders are two images."""
+    images = [*VINDR, "a/1.png", "b/1.png"]
+    assert len(set(patients(images, patient_pattern="image").values())) == len(images)
+
+
+def test_a_row_for_another_folders_image_names_no_patient(tmp_path: Path) -> None:
+    """Although the file names are equal: the folders are part of the name."""
+    (tmp_path / "table.csv").write_text("image,patient\np1/s1/a.png,p1\np3/s1/a.png,p3\n")
+    given = {"patient_table": "table.csv", "image_column": "image", "patient_column": "patient"}
+    with pytest.raises(DataError, match=r"1 image\(s\) have no patient.*\n  p9/s1/a\.png"):
+        patients(["p1/s1/a.png", "p9/s1/a.png"], tmp_path, **given)
 
 
 def test_file_names_that_repeat_across_folders_are_refused() -> None:
