@@ -4,9 +4,10 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from benchmarks.radiographs import Radiographs
 from srpipe.core import environment
+from srpipe.data.packed import Pair
 from srpipe.data.pairs import to_pair
 from srpipe.evaluation.scorer import baselines, scored_pair
 from srpipe.evaluation.tables import aligned_table
@@ -29,27 +30,18 @@ DOWNLOAD_BYTES_PER_SECOND = 12.5e6
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured, on this machine.
+    """What was measured, on this machine: seconds an image, but for `train`."""
 
-    Attributes:
-        prepare: seconds of one core to decode an image and to make its LR image.
-        baseline: seconds of one core to score both baselines on an image.
-        evaluate: seconds of the device to super-resolve an image and to score it.
-        train: HR megapixels a second, in the mix of pixel and adversarial steps.
-        cores: that work at the same time where images are independent.
-    """
-
-    prepare: float
-    baseline: float
-    evaluate: float
-    train: float
-    cores: int
+    prepare: float  # one core decodes and makes LR
+    baseline: float  # one core scores both baselines
+    evaluate: float  # the device super-resolves and scores
+    train: float  # HR megapixels a second, in the mix of pixel and adversarial steps
+    cores: int  # that work at the same time where images are independent
 
 
-def measure_rates(radiographs: Radiographs, params: Params, device: str, train: float) -> Rates:
-    """Measure what a stage takes for an image; `train` was measured before."""
-    scale, pair = params.downsample.scale, radiographs.packed.pair(0)
-    data = radiographs.pngs[0].read_bytes()
+def measure_rates(png: Path, pair: Pair, params: Params, device: str, train: float) -> Rates:
+    """Measure what a stage takes for an image, as a file and as a pair; `train` is known."""
+    scale, data = params.downsample.scale, png.read_bytes()
     model = build_generator(params.train.generator, scale).eval().to(device)
     simple = functools.partial(baselines, scale, params.baseline.back_projections)
 
@@ -92,19 +84,15 @@ def disk(scale: int) -> dict[str, float]:
     return {"zip": ARCHIVE_BYTES, "packed HR": hr, "packed LR": hr / scale**2}
 
 
-def training_images(params: Params) -> int:
-    """Return how many images are left for training, if patients have equally many.
-
-    Validation is a part of all patients, taken from those that are not on the test list.
-    """
-    rest = PATIENTS - TEST_PATIENTS
-    validation = params.split.validation * PATIENTS
-    return round((IMAGES - TEST_IMAGES) * (1 - validation / rest))
-
-
 def trained_megapixels(params: Params) -> float:
-    """Return the HR megapixels that training sees, over all epochs."""
-    return training_images(params) * sum(pixels_by_stage(params.train).values()) / 1e6
+    """Return the HR megapixels that training sees, over all epochs.
+
+    Validation is a part of all patients, out of those not on the test list; assumed: patients have
+    equally many images.
+    """
+    validation = params.split.validation * PATIENTS / (PATIENTS - TEST_PATIENTS)
+    images = round((IMAGES - TEST_IMAGES) * (1 - validation))
+    return images * sum(pixels_by_stage(params.train).values()) / 1e6
 
 
 def pixels_by_stage(settings: Train) -> dict[str, int]:
@@ -130,9 +118,8 @@ def text(rates: Rates, params: Params) -> str:
     files = disk(params.downsample.scale)
     rows = [[f"disk, {name}", f"{each / 1e9:,.1f} GB"] for name, each in files.items()]
     rows.append(["disk, all", f"{sum(files.values()) / 1e9:,.1f} GB"])
-    return (
-        f"{aligned_table(['stage', 'from', 'time'], times)}\n\n{aligned_table(['room', ''], rows)}"
-    )
+    tables = aligned_table(["stage", "from", "time"], times), aligned_table(["room", ""], rows)
+    return "\n\n".join(tables)
 
 
 def _time(value: float) -> str:

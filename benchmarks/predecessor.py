@@ -163,15 +163,9 @@ def build(device: str) -> Networks:
 
 
 def step(networks: Networks, lr: Tensor, hr: Tensor) -> dict[str, float]:
-    """Take one step, as the module's description says.
+    """Take one step, as the module's description says; return the numbers that it fetches.
 
-    Args:
-        networks: what trains.
-        lr: float `(N, 3, h, w)` in [0, 1].
-        hr: float `(N, 3, 4h, 4w)` in [0, 1].
-
-    Returns:
-        The numbers that it fetches: both losses, D(HR) and D(SR).
+    `lr` is float `(N, 3, h, w)`, `hr` `(N, 3, 4h, 4w)`, both in [0, 1].
     """
     generator, discriminator = networks.generator, networks.discriminator
     with torch.no_grad():
@@ -203,10 +197,9 @@ def variation(sr: Tensor) -> Tensor:
 
 
 def read_item(path: Path) -> tuple[Tensor, Tensor]:
-    """Do what its data set does for an image: decode, RGB, float; then bytes, bicubic, float.
+    """Return LR and HR of a square image as its data set makes them, float `(3, S, S)` in [0, 1].
 
-    Returns:
-        LR `(3, S/4, S/4)` and HR `(3, S, S)` of a square image, float in [0, 1].
+    It decodes, makes RGB and then float of it; then bytes again, bicubic, float.
     """
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms import functional as transforms

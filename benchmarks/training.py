@@ -1,10 +1,11 @@
 """How fast we train: our steps and our loader against the predecessor's.
 
-    python -m benchmarks.training [--quick] [--json FILE] [--full-nih] [--device NAME] [--images N]
+    python -m benchmarks.training [--quick] [--json OUT] [--full-nih] [--images N]
 
 Run it from the root of the repository. Everything is measured in turn, in rounds of which each
 gives a ratio (`benchmarks.turns`); the settings are those of params.yaml, in the precision that
-suits the device (`auto`). `benchmarks.predecessor` says what the predecessor does.
+suits the device (`auto`); SRPIPE_DEVICE chooses it. `benchmarks.predecessor` says what the
+predecessor does.
 
 Steps: from a batch in memory to changed weights, on as many HR pixels as one of the predecessor's
 steps takes. Loaders: one core, from the page cache; whole images one by one, as the predecessor
@@ -14,24 +15,29 @@ reads them, and crops as training draws them.
 import argparse
 import contextlib
 import itertools
-import math
-import os
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from benchmarks import full_nih, machine, predecessor
-from benchmarks.radiographs import Radiographs, phantoms, written
-from benchmarks.turns import Case, Spread, for_seconds, in_turn, mixed, ratios, spread, timed
+from benchmarks import full_nih, predecessor
+from benchmarks.turns import Case, Spread, cpu, for_seconds, in_turn, mixed, ratios, spread, timed
 from srpipe.core import console, environment
 from srpipe.core.errors import SettingsError
 from srpipe.core.files import write_json
+from srpipe.core.parallel import parallel
+from srpipe.data.packed import HR, LR, Packed, Pair, open_packed, write_packed
 from srpipe.evaluation.tables import aligned_table
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import downsample
 from srpipe.metrics.features import ContentFeatures
+from srpipe.phantom.cohort import plan_cohort
+from srpipe.phantom.render import render
 from srpipe.settings.params import Params, load_params
 from srpipe.settings.train import Crops, Train
 from srpipe.training.content import load_content
@@ -61,6 +67,24 @@ class Effort:
 
 QUICK = Effort(rounds=3, loader_rounds=5, loader_seconds=0.2, images=4, copies=48)
 FULL = Effort(rounds=9, loader_rounds=15, loader_seconds=0.5, images=16, copies=64)
+
+
+@dataclass(frozen=True)
+class Radiographs:
+    """The same square images as PNG files and in a packed folder, each several times there."""
+
+    pngs: list[Path]
+    packed: Packed
+
+    @property
+    def side(self) -> int:
+        """Return the side of the images in HR pixels."""
+        return int(self.packed.manifest["height"].iloc[0])
+
+    @property
+    def rows(self) -> list[int]:
+        """Return all rows of the packed folder."""
+        return list(range(len(self.packed.manifest)))
 
 
 @dataclass(frozen=True)
@@ -99,9 +123,18 @@ class Bench:
 @console.entry_point
 def main() -> None:
     """Measure, print what was found, and write JSON if asked."""
-    given = _options()
-    if given.device is not None:
-        os.environ["SRPIPE_DEVICE"] = given.device
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.training", description=str(__doc__).splitlines()[0]
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="fewer rounds: about 2 minutes on two CPU cores")
+    add("--json", type=Path, metavar="OUT", help="write the medians as JSON")
+    add("--full-nih", action="store_true", help="also say what all of NIH ChestX-ray14 costs")
+    what = "the predecessor's batch, and so HR megapixels a step (default: 1 on a CPU, 16 on a GPU)"
+    add("--images", type=int, metavar="N", help=what)
+    given = parser.parse_args()
+    if given.images is not None and given.images < 1:
+        parser.error(f"--images is {given.images}: must be at least 1")
     device = environment.device_name()
     effort = QUICK if given.quick else FULL
     images = given.images or (16 if device.startswith("cuda") else 1)
@@ -117,52 +150,27 @@ def main() -> None:
         found = figures(params.train, steps, loaders)
         print(f"\n{text(found)}\n")
         if given.full_nih:
-            speed = spread(mixed(parts(params.train), steps)).median
-            rates = full_nih.measure_rates(radiographs, params, device, speed)
+            speed = spread(mixed(full_nih.pixels_by_stage(params.train), steps)).median
+            rates = full_nih.measure_rates(
+                radiographs.pngs[0], radiographs.packed.pair(0), params, device, speed
+            )
             print(f"{full_nih.text(rates, params)}\n")
-    print(f"Median (quartiles). {machine.cpu()}; steps on {device}.")
+    print(f"Median (quartiles). {cpu()}; steps on {device}.")
     if given.json:
         medians = {name: round(value.median, 4) for name, value in found.items()}
-        write_json(given.json, {**medians, "cpu": machine.cpu(), "device": device})
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training", description=str(__doc__).splitlines()[0]
-    )
-    add = parser.add_argument
-    add("--quick", action="store_true", help="fewer rounds: about 2 minutes on two CPU cores")
-    add("--json", type=Path, metavar="FILE", help="write the medians as JSON")
-    add("--full-nih", action="store_true", help="also say what all of NIH ChestX-ray14 costs")
-    add("--device", metavar="NAME", help="cpu, cuda, cuda:1; loaders always run on the CPU")
-    add(
-        "--images",
-        type=int,
-        metavar="N",
-        help="batch of the predecessor, and so HR megapixels a step; default: 1 on a CPU, 16 on "
-        "a GPU (its own default is 32)",
-    )
-    given = parser.parse_args()
-    if given.images is not None and given.images < 1:
-        parser.error(f"--images is {given.images}: must be at least 1")
-    return given
+        write_json(given.json, {**medians, "cpu": cpu(), "device": device})
 
 
 def measure_steps(bench: Bench, rounds: int) -> dict[str, list[float]]:
     """Return HR megapixels a second of the predecessor's step and of ours, a number a round."""
-    networks, (lr, hr) = predecessor.build(bench.device), bench.whole()
+    networks, whole = predecessor.build(bench.device), bench.whole()
 
     def theirs() -> None:
-        predecessor.step(
-            networks,
-            lr.to(bench.device, non_blocking=True),
-            hr.to(bench.device, non_blocking=True),
-        )
+        predecessor.step(networks, *(each.to(bench.device, non_blocking=True) for each in whole))
 
     batch = bench.batch()
-    cases: dict[str, Case] = {
-        predecessor.NAME: timed(theirs, hr.shape[0] * hr[0, 0].numel() / 1e6, bench.device)
-    }
+    pixels = whole[1][:, 0].numel() / 1e6
+    cases: dict[str, Case] = {predecessor.NAME: timed(theirs, pixels, bench.device)}
     theirs()
     for stage in STAGES:
         step = our_step(bench, adversarial=stage == "adversarial")
@@ -182,19 +190,18 @@ def our_step(bench: Bench, *, adversarial: bool) -> Callable[[Batch], None]:
     if adversarial:
         state = adversarial_stage(given, scale, state.ema.network, hardware)
     objective = Objective(given.loss, given.adversarial.form, bench.content.to(bench.device))
-    state.generator.network.train()
+    generator, clip = state.generator, given.gradient_clip
+    generator.network.train()
     sums: dict[str, Tensor] = {}
 
     def step(batch: Batch) -> None:
         crops = on_device(batch, given.generator.channels, bench.device)
         if state.discriminator is None:
-            found = pixel_step(state.generator, crops, objective, precision, given.gradient_clip)
+            found = pixel_step(generator, crops, objective, precision, clip)
         else:
-            found = adversarial_step(
-                state.generator, state.discriminator, crops, objective, precision,
-                given.gradient_clip,
-            )  # fmt: skip
-        state.ema.update(state.generator.network)
+            both = generator, state.discriminator
+            found = adversarial_step(*both, crops, objective, precision, clip)
+        state.ema.update(generator.network)
         for name, value in found.items():
             sums[name] = sums[name] + value if name in sums else value
 
@@ -226,10 +233,14 @@ def measure_loaders(bench: Bench, effort: Effort) -> dict[str, list[float]]:
         "whole": for_seconds(ours, seconds),
         "crops": _as_training(bench, crops.model_copy(update={"size": min(CROP, side)}), seconds),
     }
-    with one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
         theirs()
         ours()
         return in_turn(cases, effort.loader_rounds)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _as_training(bench: Bench, crops: Crops, seconds: float) -> Case:
@@ -246,20 +257,13 @@ def _as_training(bench: Bench, crops: Crops, seconds: float) -> Case:
     return run
 
 
-def parts(settings: Train) -> dict[str, float]:
-    """Return how much of the HR pixels that training sees each stage takes, as a ratio."""
-    pixels = full_nih.pixels_by_stage(settings)
-    common = math.gcd(*pixels.values())
-    return {name: each / common for name, each in pixels.items()}
-
-
 def figures(
     settings: Train, steps: dict[str, list[float]], loaders: dict[str, list[float]]
 ) -> dict[str, Spread]:
     """Return what was found, by the names that the JSON has."""
     theirs = steps[predecessor.NAME]
     return {
-        "train_step_ratio": ratios(mixed(parts(settings), steps), theirs),
+        "train_step_ratio": ratios(mixed(full_nih.pixels_by_stage(settings), steps), theirs),
         **{f"{stage}_step_ratio": ratios(steps[stage], theirs) for stage in STAGES},
         "loader_ratio": ratios(loaders["whole"], loaders[predecessor.NAME]),
         "crops_per_second_per_core": spread(loaders["crops"]),
@@ -279,15 +283,37 @@ def text(found: dict[str, Spread]) -> str:
     return aligned_table(["what", "measured"], rows)
 
 
+def phantoms(count: int) -> list[GreyImage]:
+    """Return synthetic radiographs, `uint8 (1024, 1024)`: what a PNG costs depends on them."""
+    return list(parallel(render, plan_cohort(count, 1, 0), what="phantoms"))
+
+
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread for the time of the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def written(images: Sequence[GreyImage], copies: int, scale: int) -> Iterator[Radiographs]:
+    """Write images to a temporary folder and read them once, so that they lie in the page cache.
+
+    Each is packed `copies` times, moved sideways: few images would be read from the processor's own
+    caches, which no real data set fits in.
+    """
+    with tempfile.TemporaryDirectory(prefix="srpipe-benchmark-") as name:
+        folder = Path(name)
+        pngs = []
+        for index, image in enumerate(images):
+            pngs.append(folder / f"{index}.png")
+            Image.fromarray(image).save(pngs[-1])
+        write_packed(folder / "packed", _pairs(images, copies, scale), scale)
+        for file in (HR, LR):
+            with (folder / "packed" / file).open("rb") as stream:
+                while stream.read(1 << 24):
+                    pass
+        yield Radiographs(pngs, open_packed(folder / "packed"))
+
+
+def _pairs(images: Sequence[GreyImage], copies: int, scale: int) -> Iterator[Pair]:
+    for copy in range(copies):
+        for index, image in enumerate(images):
+            hr = np.roll(image, copy * image.shape[1] // copies, axis=1)
+            yield Pair(f"{index}_{copy}.png", str(index), "", hr, downsample(hr, scale))
 
 
 @contextlib.contextmanager

@@ -1,21 +1,23 @@
-"""Things run in turn, and the ratios of their speeds.
+"""Things run in turn, the ratios of their speeds, and the CPU that these hold for.
 
 What a machine does beside the benchmark slows whatever runs at that moment. Within a round
 everything runs once, one after the other, so that a round's ratios compare like with like; over the
 rounds they have a median and a spread. An absolute speed is another one an hour later.
 """
 
+import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 # Gives its own speed, in units a second, each time that it is called.
 Case = Callable[[], float]
-# Speeds of each case, a number a round.
-Speeds = dict[str, list[float]]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,12 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(float(middle), float(low), float(high))
 
 
-def in_turn(cases: Mapping[str, Case], rounds: int) -> Speeds:
-    """Call every case once a round, every other round in reversed order.
+def in_turn(cases: Mapping[Key, Case], rounds: int) -> dict[Key, list[float]]:
+    """Call every case once a round, every other round in reversed order; return their speeds.
 
     Reversing cancels what grows over a round: none is always measured before another.
     """
-    speeds: Speeds = {name: [] for name in cases}
+    speeds: dict[Key, list[float]] = {name: [] for name in cases}
     for number in range(rounds):
         order = list(cases)
         for name in reversed(order) if number % 2 else order:
@@ -64,9 +66,7 @@ def ratios(of: Sequence[float], over: Sequence[float]) -> Spread:
 def mixed(parts: Mapping[str, float], speeds: Mapping[str, Sequence[float]]) -> list[float]:
     """Return the speed of a job, round by round, that does each part with another case.
 
-    Args:
-        parts: how much of the job each case does; they need not sum to 1.
-        speeds: of the cases.
+    The parts say how much of the job each case does; they need not sum to 1.
     """
     total = sum(parts.values())
     rounds = zip(*(speeds[name] for name in parts), strict=True)
@@ -112,3 +112,17 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize(device)
     elif device.startswith("mps"):
         torch.mps.synchronize()
+
+
+def cpu() -> str:
+    """Return the CPU's model, what it multiplies with, and how many threads torch uses."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    model = next(named, platform.processor() or platform.machine())
+    units = (
+        "with matrix units for bf16 (AMX)"
+        if torch.cpu._is_amx_tile_supported()
+        else f"without matrix units ({torch.backends.cpu.get_cpu_capability()})"
+    )
+    return f"{model}, {units}, {torch.get_num_threads()} thread(s)"

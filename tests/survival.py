@@ -50,6 +50,8 @@ LONG = 300.0
 GENERATOR = {"features": 8, "blocks": 2}
 CROPS = {"size": 32, "per_image": 8}
 STEPS = 24
+# The first parts of the names of the variables that the project and what it uses listen to.
+FOREIGN = ("SRPIPE_", "PET_", "TORCHELASTIC_", "DVC_", "MLFLOW_")
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,27 @@ def workspace(folder: Path, **train: Any) -> Path:
     return folder
 
 
+def environment_of_a_user() -> dict[str, str]:
+    """Return the environment without what would change a training, its launch or its record.
+
+    As many threads as this process computes with: another number rounds otherwise.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(FOREIGN) and name not in ("RANK", "LOCAL_RANK")
+    }
+
+
 def start(folder: Path, **environment: str) -> "subprocess.Popen[str]":
     """Start the training, in its own session, saving its state after every step."""
     given = {
-        **os.environ,
+        **environment_of_a_user(),
         "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
         "SRPIPE_DEVICE": "cpu",
         "SRPIPE_CHECKPOINT_SECONDS": "0",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    for name in ("DVC_ROOT", "DVC_STAGE", "MLFLOW_TRACKING_URI"):
-        given.pop(name, None)
     return subprocess.Popen(
         [sys.executable, "-W", "error::UserWarning:srpipe", "-m", "stages.train"],
         cwd=folder,

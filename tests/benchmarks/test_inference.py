@@ -1,18 +1,15 @@
 """The figures of time and memory are told as they are, and memory is measured where it is used."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from benchmarks import inference, machine
+from benchmarks import inference
 from benchmarks.inference import PUBLISHED, Figures, as_json, measure, peak_memory, text
-from benchmarks.turns import Spread
+from benchmarks.turns import Spread, cpu
 from srpipe.models.checkpoint import LoadedGenerator, save_released
 from srpipe.models.plain_sr import PlainSR
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def released(path: Path, features: int) -> Path:
@@ -36,7 +33,7 @@ def test_figures_are_how_many_times_better_and_name_the_cpu() -> None:
             "bf16": {"median": 12.5, "low": 11.0, "high": 13.0},
             "fp32": {"median": 4.25, "low": 4.0, "high": 4.5},
         },
-        "cpu": machine.cpu(),
+        "cpu": cpu(),
     }
     lines = text({"ours": figures}).splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:4]]
@@ -44,14 +41,13 @@ def test_figures_are_how_many_times_better_and_name_the_cpu() -> None:
         ["ours", "12.5 (11.0 to 13.0)", "4.2 (4.0 to 4.5)", "8.0", "125"],
         [PUBLISHED, "1", "1", "1", "1000"],
     ]
-    assert machine.cpu() in lines[-1]
+    assert cpu() in lines[-1]
 
 
 def test_memory_grows_with_the_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One real pass in a process of its own, whatever the process holds that starts it: ten times
     the maps are several times the memory, and at least what two of them take.
     """
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setattr(inference, "LR_SIDE", 192)
     wide = peak_memory(released(tmp_path / "wide.safetensors", 160), 1)
     thin = peak_memory(released(tmp_path / "thin.safetensors", 16), 1)

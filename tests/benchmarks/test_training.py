@@ -8,9 +8,10 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import full_nih, machine, predecessor, training
+from benchmarks import full_nih, predecessor, training
 from benchmarks.full_nih import Rates
-from benchmarks.training import Effort, figures, main, parts
+from benchmarks.training import Effort, figures, main
+from benchmarks.turns import cpu
 from srpipe.core.errors import SettingsError
 from srpipe.imaging.arrays import GreyImage
 from srpipe.settings.params import load_params
@@ -52,9 +53,9 @@ def test_all_is_measured_and_told(
     found = json.loads(Path("found.json").read_text(encoding="utf-8"))
     assert set(found) == {*KEYS, "cpu", "device"}
     assert all(found[key] > 0 for key in KEYS)
-    assert (found["cpu"], found["device"]) == (machine.cpu(), "cpu")
+    assert (found["cpu"], found["device"]) == (cpu(), "cpu")
     out = capsys.readouterr().out
-    assert machine.cpu() in out
+    assert cpu() in out
     for words in ("our pixel step", "our loader, whole images", "| download", "disk, all"):
         assert words in out
 
@@ -64,7 +65,6 @@ def test_the_mix_is_that_of_the_settings() -> None:
     mix takes the time of its parts.
     """
     given = load_params().train
-    assert parts(given) == {"pixel": 5.0, "adversarial": 1.0}
     steps = {predecessor.NAME: [1.0, 1.0], "pixel": [10.0, 10.0], "adversarial": [2.0, 2.0]}
     loaders = {predecessor.NAME: [2.0, 4.0], "whole": [20.0, 40.0], "crops": [7.0, 9.0]}
     found = {name: value.median for name, value in figures(given, steps, loaders).items()}
@@ -110,4 +110,4 @@ def test_the_cpu_is_named_with_what_it_multiplies_with(
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     wanted = "with matrix units for bf16 (AMX)" if amx else "without matrix units (AVX2)"
-    assert f", {wanted}, {torch.get_num_threads()} thread(s)" in machine.cpu()
+    assert f", {wanted}, {torch.get_num_threads()} thread(s)" in cpu()

@@ -1,5 +1,6 @@
 """What tests of whole trainings share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,26 @@ def packed_folder(packed: Packed) -> Path:
     return packed.folder
 
 
+def as_a_user(patch: pytest.MonkeyPatch) -> None:
+    """Set the environment of a user without settings of their own, on a machine without GPU."""
+    for name in os.environ.keys() - survival.environment_of_a_user().keys():
+        patch.delenv(name)
+    patch.setenv("SRPIPE_DEVICE", "cpu")
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start without any of the variables, on a machine without GPU."""
+    as_a_user(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def left_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the workspace of a training that nobody killed: in this process, untracked."""
     folder = survival.workspace(tmp_path_factory.mktemp("trainings") / "alone")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name in ("DVC_ROOT", "DVC_STAGE", "SRPIPE_PROCESSES", "SRPIPE_WORKERS"):
-            patch.delenv(name, raising=False)
-        patch.setenv("SRPIPE_DEVICE", "cpu")
+        as_a_user(patch)
         patch.setenv("SRPIPE_MLFLOW", "off")
         train.main()
     return folder

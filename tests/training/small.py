@@ -1,9 +1,12 @@
-"""What tests of training share: settings of a training that takes a second."""
+"""What tests of training share: a training that takes a second."""
 
 from copy import deepcopy
 from typing import Any
 
+from srpipe.data.packed import Packed
+from srpipe.metrics.features import ContentFeatures
 from srpipe.settings.train import Train
+from srpipe.training.task import Task
 
 SETTINGS: dict[str, Any] = {
     "seed": 0,
@@ -55,6 +58,10 @@ SETTINGS: dict[str, Any] = {
         "content": {"network": "efficientnet_lite0", "weights": None},
     },
 }
+TRAIN_ROWS = [0, 1, 2, 3]
+VALIDATION_ROWS = [4, 5]
+# Of an epoch with these settings.
+STEPS = 3
 
 
 def settings(**changes: Any) -> Train:
@@ -71,3 +78,8 @@ def settings(**changes: Any) -> Train:
             section = section[name]
         section[last] = value
     return Train.model_validate(values)
+
+
+def task(packed: Packed, content: ContentFeatures | None = None, **changes: Any) -> Task:
+    """Return the task of such a training on the six made images."""
+    return Task(packed, TRAIN_ROWS, VALIDATION_ROWS, settings(**changes), content)

@@ -231,8 +231,8 @@ def test_a_saved_stage_goes_on_bit_for_bit(
 
     It is loaded without running code from the file, into a stage that has trained otherwise.
     """
-    critic = {"name": name, "features": 4, "learning_rate": 1e-3}
-    given = settings(ema=0.9, adversarial__discriminator=critic, **changes)
+    discriminator = {"name": name, "features": 4, "learning_rate": 1e-3}
+    given = settings(ema=0.9, adversarial__discriminator=discriminator, **changes)
 
     def new() -> StageState:
         return pixel_stage(given, 2, HERE) if stage == "pixel" else adversarial(given, changed=1)

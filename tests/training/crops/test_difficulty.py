@@ -8,22 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from srpipe.data.packed import Packed, Pair, open_packed, write_packed
-from srpipe.imaging.resample import bicubic, downsample
+from srpipe.data.packed import Packed
+from srpipe.imaging.resample import bicubic
 from srpipe.training.crops import difficulty
 from srpipe.training.crops.difficulty import CELL, Difficulty
+from tests.training.crops.drawn import pack
 
 DRAWS = (np.arange(2000) + 0.5) / 2000
-
-
-def pack(folder: Path, *images: npt.NDArray[np.uint8]) -> Packed:
-    """Return images packed at 4x."""
-    pairs = [
-        Pair(f"{index}.png", f"p{index}", "", hr, downsample(hr, 4))
-        for index, hr in enumerate(images)
-    ]
-    write_packed(folder / "p", pairs, 4)
-    return open_packed(folder / "p")
 
 
 def shares(hard: Difficulty, row: int, corners: list[tuple[int, int]], crop: int) -> list[float]:
