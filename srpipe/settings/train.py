@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from srpipe.core import paths
+from srpipe.settings.acquisition import Acquisitions
 from srpipe.settings.base import Count, Fraction, Positive, Probability, Section, Seed, Weight
 
 Schedule = Literal["cosine", "constant"]
@@ -35,6 +36,7 @@ class Crops(CropSize):
     turns: Probability
     markers: Probability
     jitter: Probability
+    acquired: Acquisitions
     margin: Annotated[int, Field(ge=0, le=255)]
 
 

@@ -30,10 +30,12 @@ class Crops(NamedTuple):
 def on_device(
     batch: Batch, channels: int, device: str, layout: torch.memory_format = torch.channels_last
 ) -> Crops:
-    """Send crops as bytes and make them float in [0, 1] there, without waiting for the copy."""
+    """Send crops as stored and make them float in [0, 1] there, without waiting for the copy."""
     kind = torch.get_default_dtype()  # that of new networks, float32
     lr, hr = (
-        to_channels(each.to(device, non_blocking=True).to(kind).div_(255), channels)
+        to_channels(
+            each.to(device, non_blocking=True).to(kind).div_(torch.iinfo(each.dtype).max), channels
+        )
         for each in (batch.lr, batch.hr)
     )
     counted = None

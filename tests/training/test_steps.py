@@ -429,3 +429,13 @@ def test_a_mask_of_everything_is_no_mask() -> None:
     masked.step(Crops(lr, hr, torch.ones(4, 1, 32, 32, dtype=torch.bool)))
     assert same(weights_of(free.generator), weights_of(masked.generator))
     assert same(weights_of(free.discriminator), weights_of(masked.discriminator))
+
+
+def test_the_same_grey_level_in_eight_and_sixteen_bits_is_the_same_number() -> None:
+    """What is acquired in eight bits is, to the network, what a stored crop is."""
+    lr = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    nothing = torch.zeros((1, 4), dtype=torch.uint8)
+    deep = (lr.to(torch.int32) * 257).to(torch.uint16)
+    one, other = (on_device(Batch(each, lr, nothing), 1, "cpu").lr for each in (lr, deep))
+    assert torch.equal(one, other)
+    assert float(one.max()) == 1.0

@@ -1,15 +1,15 @@
 """Cutting HR and LR training crops from the packed arrays.
 
 An LR crop is what the LR of the whole image has there (or would have, if the crop is shifted, drawn
-on or jittered), so downsampling adds no borders to crops. But the network sees zero padding beyond
-a crop's edges, as it does beyond an image's. For it to learn what is at the edges of images (many
-radiographs have a frame there), crops are drawn there far more often than uniformly; at all other
-edges a margin may be excluded from the loss.
+on, jittered or acquired otherwise), so downsampling adds no borders to crops. But the network sees
+zero padding beyond a crop's edges, as it does beyond an image's. For it to learn what is at the
+edges of images (many radiographs have a frame there), crops are drawn there far more often than
+uniformly; at all other edges a margin may be excluded from the loss.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from srpipe.acquisition.detector import REACH, RecordedImage, Region, acquire
+from srpipe.acquisition.draws import drawn
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import BICUBIC
 from srpipe.settings.train import Crops
@@ -31,6 +33,7 @@ STRIP = 32
 class Batch(NamedTuple):
     """Crops as stored: `uint8 (N, 1, side, side)`, `side` of LR is crop/scale.
 
+    Where acquisitions are drawn, which may have more than 8 bits, LR is uint16 of 0..65535.
     `hidden` is `uint8 (N, 4)`: LR pixels at the top, bottom, left and right that the loss ignores,
     0 at image edges. (A crop that jitter widens up to an edge keeps its margin.)
     """
@@ -46,7 +49,8 @@ class Draw:
 
     `turn` and `flip` choose its symmetry, `choice` one of the candidate `places` (alternating tops
     and lefts), `marked` whether markers are drawn and `marker` which, `jittered` whether it is
-    jittered and `jitter` how.
+    jittered and `jitter` how; `acquired` whether LR is acquired otherwise than ideally and
+    `acquisition` how.
     """
 
     turn: float
@@ -55,21 +59,36 @@ class Draw:
     marked: float
     marker: float
     places: tuple[float, ...]
-    jitter: float
-    jittered: float
+    jitter: float = 0.0
+    jittered: float = 1.0
+    acquisition: float = 0.0
+    acquired: float = 1.0
 
     @staticmethod
     def count(crops: Crops) -> int:
-        """Return how many numbers a crop takes; two fewer without jitter, so old runs repeat."""
-        return 5 + 2 * crops.candidates + (2 if crops.jitter else 0)
+        """Return how many numbers a crop takes: none for what is off, so that old runs repeat."""
+        options = (crops.jitter, crops.acquired.share)
+        return 5 + 2 * crops.candidates + 2 * sum(bool(each) for each in options)
 
     @classmethod
     def of(cls, numbers: Sequence[float], crops: Crops) -> "Draw":
         """Name the numbers, drawn from a NumPy generator in this order."""
         turn, flip, choice, marked, marker, *rest = numbers
         places, how = rest[: 2 * crops.candidates], rest[2 * crops.candidates :]
-        jitter, jittered = how if crops.jitter else (0.0, 1.0)
-        return cls(turn, flip, choice, marked, marker, tuple(places), jitter, jittered)
+        jitter, jittered = how[:2] if crops.jitter else (0.0, 1.0)
+        acquisition, acquired = how[-2:] if crops.acquired.share else (0.0, 1.0)
+        return cls(
+            turn,
+            flip,
+            choice,
+            marked,
+            marker,
+            tuple(places),
+            jitter,
+            jittered,
+            acquisition,
+            acquired,
+        )
 
 
 def read_crops(
@@ -85,7 +104,9 @@ def read_crops(
     """
     size, scale = source.crops.size, source.packed.scale
     side, count = size // scale, len(rows)
-    lr = torch.empty((count, 1, side, side), dtype=torch.uint8, pin_memory=pinned)
+    deep = source.crops.acquired.share > 0
+    kind = torch.uint16 if deep else torch.uint8
+    lr = torch.empty((count, 1, side, side), dtype=kind, pin_memory=pinned)
     hr = torch.empty((count, 1, size, size), dtype=torch.uint8, pin_memory=pinned)
     hidden = torch.empty((count, 4), dtype=torch.uint8, pin_memory=pinned)
     lr_out, hr_out, hidden_out = lr.numpy(), hr.numpy(), hidden.numpy()
@@ -93,7 +114,7 @@ def read_crops(
         y, x = _corner(source, row, draw)
         small, large = _cut(source, row, (y, x), draw)
         symmetry = _symmetry(source.crops, draw)
-        _place(lr_out[index, 0], small, *symmetry)
+        _place(lr_out[index, 0], _sixteen_bits(small) if deep else small, *symmetry)
         _place(hr_out[index, 0], large, *symmetry)
         hidden_out[index] = _turned(_margins(source, row, (y, x)), *symmetry)
     return Batch(lr, hr, hidden)
@@ -115,19 +136,58 @@ def _corner(source: CropSource, row: int, draw: Draw) -> tuple[int, int]:
 
 def _cut(
     source: CropSource, row: int, corner: tuple[int, int], draw: Draw
-) -> tuple[GreyImage, GreyImage]:
-    """Return LR and HR of the crop, as stored or drawn on, shifted and jittered."""
+) -> tuple[RecordedImage, GreyImage]:
+    """Return LR and HR of the crop, as stored or drawn on, shifted, jittered and acquired."""
     packed, crops, (y, x) = source.packed, source.crops, corner
     size, scale, hr = crops.size, packed.scale, packed.hr(row)
     seed = int(draw.marker * 2**53) if draw.marked < crops.markers else None
+    acquired = draw.acquired < crops.acquired.share
+    # In HR pixels: of the bicubic kernel, which widens by the scale, or of an acquisition.
+    reach = REACH * scale if acquired else 2 * scale
     if draw.jittered < crops.jitter:
-        around, top, left = jitter(hr, y, x, size, 2 * scale, int(draw.jitter * 2**53))
-        return _made(around, (top, left), size, scale, seed)
-    if seed is not None or crops.shifts:
-        return _made(hr, corner, size, scale, seed)
+        around, y, x = jitter(hr, y, x, size, reach, int(draw.jitter * 2**53))
+    elif acquired or seed is not None or crops.shifts:
+        top, left = max(y - reach, 0), max(x - reach, 0)
+        around = np.ascontiguousarray(hr[top : y + size + reach, left : x + size + reach])
+        y, x = y - top, x - left
+    else:
+        side = size // scale
+        small = packed.lr(row)[y // scale :, x // scale :][:side, :side]
+        return small, hr[y : y + size, x : x + size]
+    if seed is not None:
+        around = with_marker(around, np.random.default_rng(seed))
+    how = int(draw.acquisition * 2**53) if acquired else None
+    return _recorded(around, (y, x), source, how), around[y : y + size, x : x + size]
+
+
+def _recorded(
+    around: GreyImage, corner: tuple[int, int], source: CropSource, seed: int | None
+) -> RecordedImage:
+    """Return LR of a crop at `corner` of its surroundings; ideal if `seed` is None.
+
+    LR is that of the whole image with a grid that starts at the crop's corner.
+    """
+    (y, x), size, scale = corner, source.crops.size, source.packed.scale
     side = size // scale
-    small = packed.lr(row)[y // scale :, x // scale :][:side, :side]
-    return small, hr[y : y + size, x : x + size]
+    if seed is None:
+        box = (x, y, x + size, y + size)
+        return np.asarray(Image.fromarray(around).resize((side, side), BICUBIC, box))
+    rng = np.random.default_rng(seed)
+    how = drawn(source.crops.acquired, rng)
+    # LR pixels around the crop, which share its noise and the blocks of JPEG.
+    above, before = y // scale, x // scale
+    below = (around.shape[0] - y - size) // scale
+    after = (around.shape[1] - x - size) // scale
+    region = Region(
+        x - before * scale, y - above * scale, x + size + after * scale, y + size + below * scale
+    )
+    recorded = acquire(around, scale, how, rng, region)
+    return recorded[above : above + side, before : before + side]
+
+
+def _sixteen_bits(image: RecordedImage) -> npt.NDArray[np.uint16]:
+    """Return 8 bits as 16, whose full scale is 65535: the same grey level."""
+    return np.asarray(image, np.uint16) * np.uint16(257 if image.dtype == np.uint8 else 1)
 
 
 def _symmetry(crops: Crops, draw: Draw) -> tuple[int, bool]:
@@ -158,24 +218,6 @@ def _position(draw: float, length: int, crop: int, step: int) -> int:
     return min(max(int(draw * (room + 1 + 2 * beyond)) - beyond, 0), room) * step
 
 
-def _made(
-    hr: GreyImage, corner: tuple[int, int], crop: int, scale: int, seed: int | None
-) -> tuple[GreyImage, GreyImage]:
-    """Return LR and HR of a crop, with markers drawn from `seed` unless it is None.
-
-    LR is that of the whole image with a grid that starts at the crop's corner.
-    """
-    (y, x), reach = corner, 2 * scale  # of the bicubic kernel, which widens by the scale
-    top, left = max(y - reach, 0), max(x - reach, 0)
-    around = np.ascontiguousarray(hr[top : y + crop + reach, left : x + crop + reach])
-    if seed is not None:
-        around = with_marker(around, np.random.default_rng(seed))
-    y, x, side = y - top, x - left, crop // scale
-    box = (x, y, x + crop, y + crop)
-    small = np.asarray(Image.fromarray(around).resize((side, side), BICUBIC, box))
-    return small, around[y : y + crop, x : x + crop]
-
-
 def _turned(edges: list[int], symmetry: int, flip: bool) -> list[int]:
     """Return top, bottom, left and right after a symmetry, as `_place` applies it."""
     top, bottom, left, right = edges
@@ -186,9 +228,7 @@ def _turned(edges: list[int], symmetry: int, flip: bool) -> list[int]:
     return [left, right, top, bottom] if symmetry & 1 else [top, bottom, left, right]
 
 
-def _place(
-    out: npt.NDArray[np.uint8], image: npt.NDArray[np.uint8], symmetry: int, flip: bool
-) -> None:
+def _place(out: npt.NDArray[Any], image: npt.NDArray[Any], symmetry: int, flip: bool) -> None:
     """Copy a square into the batch in one of its eight symmetries, with a single copy."""
     if symmetry & 2:
         image = image[::-1]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -311,3 +312,60 @@ def test_what_jitters_a_crop_chooses_nothing_else(tmp_path: Path) -> None:
         cut(packed, 0, [*draw, how, 0.49], jittering).hr.numpy().tobytes() for how in (0.1, 0.9)
     }
     assert len(seen | {plain.hr.numpy().tobytes()}) == 3
+
+
+def acquired(plan: Plan, **ranges: Any) -> Plan:
+    """Return the plan with acquisitions drawn from these ranges, by default of nothing."""
+    nothing = {"share": 1.0, "noise": 0.0, "dose": 1.0, "blur": 0.0, "jpeg": None, "bits": 8}
+    return plan.but(acquired={**nothing, **ranges})
+
+
+def differences(packed: Packed, plan: Plan) -> npt.NDArray[np.float64]:
+    """Return by how many grey levels LR crops differ from HR crops, downsampled, inside."""
+    inside = np.s_[3:-3, 3:-3]
+    found = [
+        pixels(lr).astype(float)[inside] / 257 - downsample(pixels(hr), 4)[inside]
+        for batch in batches(packed, plan)
+        for lr, hr in zip(batch.lr, batch.hr, strict=True)
+    ]
+    return np.array(found)
+
+
+UPRIGHT = PLAN.but(turns=0.0, size=64)
+
+
+def test_acquired_crops_have_the_noise_of_the_settings(packed: Packed) -> None:
+    """LR has sixteen bits, and on average the grey level of HR."""
+    noisy = acquired(UPRIGHT, noise=8.0, jpeg=60, bits=12, blur=0.5)
+    assert batches(packed, noisy)[0].lr.dtype == torch.uint16
+    assert batches(packed, noisy)[0].hr.dtype == torch.uint8
+    found = differences(packed, noisy).std(axis=(1, 2))
+    assert 5 < found.max() < 12
+    assert np.median(found) > 0.5
+
+
+def test_so_large_a_share_is_acquired(packed: Packed) -> None:
+    plan = acquired(UPRIGHT, noise=8.0, share=0.4).but(per_image=64)
+    ideal = (differences(packed, plan) == 0).all(axis=(1, 2)).mean()
+    # Of those acquired, some draw no noise or none that shows, and box sampling shows.
+    assert 0.6 < ideal < 0.85
+
+
+@pytest.mark.parametrize("options", [{}, {"shifts": True}, {"jitter": 1.0}, {"markers": 1.0}])
+def test_noise_comes_on_top_of_all_else(packed: Packed, options: dict[str, Any]) -> None:
+    """A crop that is shifted, jittered or drawn on is acquired as any other; HR has no noise."""
+    plan = acquired(UPRIGHT.but(**options), noise=8.0)
+    found = differences(packed, plan)
+    assert abs(found.mean()) < 0.2
+    assert found.std(axis=(1, 2)).max() > 5
+
+
+def test_acquisitions_are_drawn_like_all_else(packed: Packed) -> None:
+    """Seed, epoch and step give them, whatever the number of processes."""
+    plan = acquired(FULL, noise=8.0, dose=0.1, jpeg=60, share=0.5)
+    whole = batches(packed, plan)
+    assert same(whole, batches(packed, plan))
+    parts = [batches(packed, plan, part=(index, 2)) for index in range(2)]
+    for step, batch in enumerate(whole):
+        for index in range(2):
+            assert torch.equal(batch.lr[index::2], parts[index][step].lr)

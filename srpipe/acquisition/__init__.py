@@ -1,0 +1,1 @@
+"""How HR becomes LR: detectors, dose, noise, files."""
