@@ -104,9 +104,7 @@ def _sampled(
     signal = hr.astype(np.float32)
     if how.blur:
         signal = ndimage.gaussian_filter(signal, how.blur * scale, mode="nearest", truncate=3)
-    small = np.asarray(Image.fromarray(signal).resize(size, kernel, box))
-    unit: FloatImage = small / np.float32(255)
-    return unit
+    return np.asarray(Image.fromarray(signal / 255).resize(size, kernel, box), np.float32)
 
 
 def _correlated(white: FloatImage, sigma: float) -> FloatImage:
