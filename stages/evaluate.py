@@ -1,6 +1,7 @@
 """Stage evaluate: the trained generator's scores on the test images, beside the baselines'.
 
-Also the perception-distortion curve: what its adversarial epochs changed.
+Also its scores over acquisitions, and the perception-distortion curve: what its adversarial epochs
+changed.
 """
 
 import pandas as pd
@@ -8,7 +9,8 @@ import pandas as pd
 from srpipe.core import console, environment, paths
 from srpipe.core.files import write_csv, write_json
 from srpipe.data.packed import open_packed
-from srpipe.data.split_file import read_split, subset
+from srpipe.data.split_file import read_split, sample_images, subset
+from srpipe.evaluation import acquisitions
 from srpipe.evaluation.curve import curve_table, perception_distortion
 from srpipe.evaluation.gains import summary, with_gains
 from srpipe.evaluation.report import draw_pictures, headline, read_baseline
@@ -47,16 +49,28 @@ def main() -> None:
         "consistent": consistent,
         **summary(table, samples=settings.bootstrap_samples, seed=settings.seed),
     }
+    acquired = acquisitions.scored_images(
+        packed,
+        sample_images(test, settings.acquisition_images, settings.seed),
+        settings.acquisitions,
+        {acquisitions.MODEL: lambda lr: super_resolve(model, lr, device, consistent=consistent)},
+        settings.seed,
+    )
+    metrics["acquisitions"] = acquisitions.summary(
+        acquired, samples=settings.bootstrap_samples, seed=settings.seed
+    )
     curve = perception_distortion(pixel, final, settings, packed, table, device)
     pictures = draw_pictures(
         paths.EVALUATE_PLOTS, table, packed, shown, device, curve, consistent=consistent
     )
     write_csv(paths.EVALUATE_CSV, table)
+    write_csv(paths.ACQUISITIONS_CSV, acquired)
+    acquisitions.draw(paths.ACQUISITIONS_PLOT, acquired)
     write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)
     with runs.evaluation_run(paths.GENERATOR) as run:
         run.metrics(headline(metrics))
-        run.files(pictures, "evaluate")
+        run.files([*pictures, paths.ACQUISITIONS_PLOT], "evaluate")
     console.say(f"pictures in {paths.EVALUATE_PLOTS}, metrics in {paths.EVALUATE_JSON}")
 
 

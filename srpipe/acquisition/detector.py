@@ -23,16 +23,12 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from srpipe.imaging.arrays import FloatImage, GreyImage
+from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.resample import BICUBIC
 from srpipe.settings.acquisition import IDEAL, Acquisition
-
-# uint8 of 0..255, or uint16 of 0..65535 where there are more than 8 bits.
-RecordedImage = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 # Standard deviation of the quantum noise of a pixel of HR size at full dose and signal, in [0, 1]:
 # measured in flat parts of ChestX-ray14 images (docs/acquisition.md).
@@ -89,6 +85,16 @@ def acquire(
         grey = grey + electronic * np.float32(how.noise / 255)
     recorded = _quantised(grey, how.bits)
     return recorded if how.jpeg is None else _through_jpeg(recorded, how.jpeg)
+
+
+def noise_level(how: Acquisition, lr: RecordedImage, scale: int) -> float:
+    """Return the standard deviation of the noise in an acquired LR image, in [0, 1].
+
+    It is the mean over the image's grey levels, for methods that must be told it.
+    """
+    signal = 1 - float(lr.mean()) / float(np.iinfo(lr.dtype).max)
+    quantum = QUANTUM**2 / scale**2 * (1 - how.dose) / how.dose * signal
+    return float(np.sqrt(quantum + (how.noise / 255) ** 2))
 
 
 def _sampled(

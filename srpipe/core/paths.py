@@ -27,6 +27,8 @@ EVALUATE_JSON = Path("metrics/evaluate.json")
 EVALUATE_CSV = Path("metrics/evaluate.csv")
 EVALUATE_PLOTS = Path("metrics/evaluate")
 CURVE_CSV = Path("metrics/curve.csv")
+ACQUISITIONS_CSV = Path("metrics/acquisitions.csv")
+ACQUISITIONS_PLOT = Path("metrics/acquisitions.png")
 
 
 def raw(name: str) -> Path:

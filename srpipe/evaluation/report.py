@@ -104,6 +104,8 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
     for baseline in BASELINES:
         for name in Scores.names():
             flat[f"test_over_{baseline}_{name}"] = metrics[f"over_{baseline}"][name]["mean"]
+    for acquisition, scores in metrics["acquisitions"].items():
+        flat[f"test_{acquisition}_psnr_masked"] = scores["psnr_masked"]["mean"]
     return flat
 
 

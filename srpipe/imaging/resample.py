@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from srpipe.imaging.arrays import FloatImage, GreyImage
+from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 
 # LR pixels; below that, no structure of a radiograph is left to restore.
 MIN_LR_SIDE = 16
@@ -36,19 +36,21 @@ def downsample(hr: GreyImage, scale: int) -> GreyImage:
     return np.asarray(small)
 
 
-def bicubic(lr: GreyImage, scale: int) -> GreyImage:
-    """Interpolate `uint8 (h, w)` to `uint8 (h*scale, w*scale)`: the first baseline.
+def bicubic(lr: RecordedImage, scale: int) -> GreyImage:
+    """Interpolate `(h, w)` of 8 or 16 bits to `uint8 (h*scale, w*scale)`: the first baseline.
 
     Raises:
-        ValueError: `lr` is not `uint8 (h, w)`.
+        ValueError: `lr` is not `uint8` or `uint16 (h, w)`.
     """
-    _require_grey(lr)
+    _require_recorded(lr)
+    if lr.dtype != np.uint8:
+        return to_grey(_resize(grey_levels(lr), scale) / 255)
     height, width = lr.shape
     return np.asarray(Image.fromarray(lr).resize((width * scale, height * scale), BICUBIC))
 
 
 def back_project(
-    lr: GreyImage, scale: int, steps: int, start: FloatImage | None = None
+    lr: RecordedImage, scale: int, steps: int, start: FloatImage | None = None
 ) -> GreyImage:
     """Return an image made consistent with the LR image; from bicubic, it is the second baseline.
 
@@ -56,7 +58,7 @@ def back_project(
     (M. Irani and S. Peleg, "Improving resolution by image registration", CVGIP 1991), in float32.
 
     Args:
-        lr: `uint8 (h, w)`.
+        lr: `uint8` or `uint16 (h, w)`.
         scale: 2, 4 or 8.
         steps: number of back-projections, at least 0.
         start: float32 `(h*scale, w*scale)` in [0, 1] to start from; None: bicubic.
@@ -64,8 +66,8 @@ def back_project(
     Returns:
         `uint8 (h*scale, w*scale)`, rounded and clipped.
     """
-    _require_grey(lr)
-    target = lr.astype(np.float32)
+    _require_recorded(lr)
+    target = grey_levels(lr)
     sr = _resize(target, scale) if start is None else start * np.float32(255)
     for _ in range(steps):
         sr = sr + _resize(target - _resize(sr, 1 / scale), scale)
@@ -78,10 +80,21 @@ def to_grey(image: npt.NDArray[np.floating]) -> GreyImage:
     return grey
 
 
+def grey_levels(image: RecordedImage) -> FloatImage:
+    """Return an image of 8 or 16 bits in grey levels of 255, as float32."""
+    levels: FloatImage = image.astype(np.float32)
+    return levels if image.dtype == np.uint8 else levels / np.float32(257)
+
+
 def _resize(image: FloatImage, factor: float) -> FloatImage:
     height, width = image.shape
     size = (round(width * factor), round(height * factor))
     return np.asarray(Image.fromarray(image).resize(size, BICUBIC))
+
+
+def _require_recorded(image: RecordedImage) -> None:
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 2:
+        raise ValueError(f"must be uint8 or uint16 (H, W), got {image.dtype} {image.shape}")
 
 
 def _require_grey(image: GreyImage) -> None:

@@ -1,10 +1,10 @@
-"""Converting 8-bit grey images to network inputs."""
+"""Converting grey images to network inputs."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.arrays import RecordedImage
 
 
 def to_channels(image: Tensor, channels: int) -> Tensor:
@@ -12,6 +12,7 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     return image.expand(-1, channels, -1, -1)
 
 
-def to_image_tensor(image: GreyImage) -> Tensor:
-    """Turn `uint8 (H, W)` into float32 `(1, 1, H, W)` in [0, 1]."""
-    return torch.tensor(np.ascontiguousarray(image), dtype=torch.float32).div_(255)[None, None]
+def to_image_tensor(image: RecordedImage) -> Tensor:
+    """Turn `uint8` or `uint16 (H, W)` into float32 `(1, 1, H, W)` in [0, 1]."""
+    white = np.iinfo(image.dtype).max
+    return torch.tensor(np.ascontiguousarray(image, np.float32)).div_(white)[None, None]

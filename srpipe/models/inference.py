@@ -3,16 +3,16 @@
 import torch
 
 from srpipe.core.errors import CheckpointError
-from srpipe.imaging.arrays import FloatImage, GreyImage
+from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.consistency import make_consistent
-from srpipe.imaging.resample import to_grey
+from srpipe.imaging.resample import grey_levels, to_grey
 from srpipe.imaging.tensors import to_channels, to_image_tensor
 from srpipe.models.base import SRGenerator
 
 
 def super_resolve(
     model: SRGenerator,
-    lr: GreyImage,
+    lr: RecordedImage,
     device: str = "cpu",
     *,
     consistent: bool = False,
@@ -21,23 +21,23 @@ def super_resolve(
     """Super-resolve one grey image; colour generators get repeated grey, averaged back.
 
     Arguments and errors as for `unrounded`, plus `consistent`: make the result downsample to `lr`
-    (`consistency.make_consistent`).
+    (`consistency.make_consistent`), in 8 bits.
 
     Returns:
         `uint8 (h*scale, w*scale)`.
     """
     sr = unrounded(model, lr, device, bf16=bf16)
-    return to_grey(make_consistent(sr, lr) if consistent else sr)
+    return to_grey(make_consistent(sr, to_grey(grey_levels(lr) / 255)) if consistent else sr)
 
 
 def unrounded(
-    model: SRGenerator, lr: GreyImage, device: str = "cpu", *, bf16: bool = False
+    model: SRGenerator, lr: RecordedImage, device: str = "cpu", *, bf16: bool = False
 ) -> FloatImage:
     """Super-resolve one grey image without rounding to 8 bits.
 
     Args:
         model: a generator on `device`; it runs in eval mode, and its mode is restored.
-        lr: `uint8 (h, w)`.
+        lr: `uint8` or `uint16 (h, w)`, 0 black to 255 or 65535 white.
         device: torch device name.
         bf16: autocast to bfloat16, instead of float32.
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from srpipe.settings.acquisition import Acquisition
 from srpipe.settings.base import Count, Positive, Section, Seed
 
 
@@ -13,6 +14,8 @@ class Evaluate(Section):
     seed: Seed
     curve_points: Count
     curve_images: Positive
+    acquisitions: dict[str, Acquisition]
+    acquisition_images: Positive
 
     @field_validator("curve_points")
     @classmethod

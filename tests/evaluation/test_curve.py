@@ -46,6 +46,8 @@ def settings(points: int, images: int = 6, seed: int = 0, *, consistent: bool = 
         seed=seed,
         curve_points=points,
         curve_images=images,
+        acquisitions={},
+        acquisition_images=1,
     )
 
 

@@ -233,11 +233,13 @@ def test_a_panel_that_fails_leaves_the_old_ones(
 def test_the_headline_is_flat(baseline: pd.DataFrame, scores: pd.DataFrame) -> None:
     """Means of the scores and of the gains, under names that MLflow can sort by."""
     table = with_gains(scores.merge(baseline.drop(columns="patient"), on="image"))
-    metrics = summary(table, samples=100, seed=0)
+    noisy = {"psnr": {"mean": 30.0}, "psnr_masked": {"mean": 31.0}}
+    metrics = {**summary(table, samples=100, seed=0), "acquisitions": {"noise_2": noisy}}
     flat = headline(metrics)
-    assert set(flat) == {f"test_{name}" for name in NAMES} | {
+    assert set(flat) == {f"test_{name}" for name in NAMES} | {"test_noise_2_psnr_masked"} | {
         f"test_over_{method}_{name}" for method in BASELINES for name in NAMES
     }
+    assert flat["test_noise_2_psnr_masked"] == 31
     assert flat["test_psnr"] == metrics["psnr"]["mean"]
     assert flat["test_over_bicubic_bp_ssim"] == metrics["over_bicubic_bp"]["ssim"]["mean"]
 

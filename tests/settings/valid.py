@@ -92,6 +92,8 @@ evaluate:
   seed: 0
   curve_points: 5
   curve_images: 4
+  acquisitions: {noise_2: {noise: 2.0}}
+  acquisition_images: 2
 """
 
 

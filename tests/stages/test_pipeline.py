@@ -264,6 +264,7 @@ def test_the_evaluations_metrics(pipeline: PipelineRun) -> None:
         *Scores.names(),
         "over_bicubic",
         "over_bicubic_bp",
+        "acquisitions",
     ]
     assert all(math.isfinite(number) for number in numbers(metrics))
     assert (metrics["images"], metrics["patients"]) == (
@@ -275,6 +276,21 @@ def test_the_evaluations_metrics(pipeline: PipelineRun) -> None:
         for name in ("bicubic", "bicubic_bp"):
             gain = metrics[f"over_{name}"][score]["mean"]
             assert gain == pytest.approx(metrics[score]["mean"] - baseline[name][score], abs=2e-4)
+
+
+def test_the_scores_over_acquisitions(pipeline: PipelineRun) -> None:
+    """Every acquisition of params.yaml, beside the ideal one, whose scores the evaluation has."""
+    wanted = yaml.safe_load((pipeline.folder / "params.yaml").read_text())["evaluate"]
+    table = pipeline.csv("metrics/acquisitions.csv")
+    assert list(dict.fromkeys(table["acquisition"])) == ["ideal", *wanted["acquisitions"]]
+    found = pipeline.json("evaluate.json")["acquisitions"]
+    assert list(found) == ["ideal", *wanted["acquisitions"]]
+    ideal = table[(table["acquisition"] == "ideal") & (table["method"] == "model")]
+    known = pipeline.csv("metrics/evaluate.csv").set_index("image").loc[ideal["image"]]
+    for score in ("psnr", "psnr_masked"):
+        assert ideal[score].tolist() == pytest.approx(known[score].tolist(), rel=1e-6)
+    assert found["noise_8"]["psnr"]["mean"] < found["noise_2"]["psnr"]["mean"]
+    assert (pipeline.folder / "metrics" / "acquisitions.png").stat().st_size > 10_000
 
 
 def test_the_perception_distortion_curve(pipeline: PipelineRun) -> None:

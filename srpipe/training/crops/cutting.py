@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from srpipe.acquisition.detector import REACH, RecordedImage, Region, acquire
+from srpipe.acquisition.detector import REACH, Region, acquire
 from srpipe.acquisition.draws import drawn
-from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.arrays import GreyImage, RecordedImage
 from srpipe.imaging.resample import BICUBIC
 from srpipe.settings.train import Crops
 from srpipe.training.crops.jitter import jitter
