@@ -100,7 +100,7 @@ def _refuse_shared(table: pd.DataFrame, listed: bool) -> None:
         raise DataError(
             f"{shared['pixels'].nunique()} image(s) are there under two patients, on two sides of "
             f"the split; the first is {a} (patient {p}) and {b} (patient {q}). Correct the patient "
-            "IDs or the lists, take one of the images away, or set split.same_image: merge, which "
+            "IDs or the lists, move one of the images away, or set split.same_image: merge, which "
             f"makes such patients one{' (with split.use_lists: false)' * listed}"
         )
 

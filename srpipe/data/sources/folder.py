@@ -151,7 +151,7 @@ def _check_all(
     if problems:
         raise DataError(
             f"{many(problems, f'of {len(images)} image(s) cannot be used', root)}\n"
-            "Nothing was changed. Mend them or take them away, then run the same command again."
+            "Nothing was changed. Mend them or move them away, then run the same command again."
         )
     return [result for result in results if not isinstance(result, str)]
 

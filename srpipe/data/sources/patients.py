@@ -89,7 +89,7 @@ def _by_table(root: Path, images: Sequence[str], folder: Folder, path: Path) -> 
         raise DataError(
             f"{many(missing, 'image(s) have no patient', path)}\n"
             f"Looked up are the columns {folder.image_column!r} and {folder.patient_column!r}"
-            f"{near}. Add the rows, or take the images out of the folder."
+            f"{near}. Add the rows, or move the images away."
         )
     return patients
 
