@@ -114,6 +114,35 @@ def test_what_looks_wrong_can_be_meant(layout: list[str]) -> None:
     assert set(patients(layout, accept_patients=True)) == set(layout)
 
 
+@pytest.mark.parametrize("pattern", ["file_name", r"^(?P<patient>[^/]+?) ?_"])
+def test_a_patient_in_two_unicode_forms_is_one(pattern: str) -> None:
+    """As folders have names that came by way of macOS, and as hands type blanks."""
+    images = ["J\u00f6rg_1.png", "Jo\u0308rg_2.png", "J\u00f6rg _3.png", "Anna_1.png"]
+    found = patients(images, patient_pattern=pattern)
+    assert list(found.values()) == ["J\u00f6rg"] * 3 + ["Anna"]
+
+
+def test_a_table_with_a_patient_in_two_unicode_forms_has_one(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("i,p\na,J\u00f6rg\nb,Jo\u0308rg \n", encoding="utf-8")
+    columns = {"image_column": "i", "patient_column": "p", "accept_patients": True}
+    found = patients(["a.png", "b.png"], tmp_path, patient_table="t.csv", **columns)
+    assert set(found.values()) == {"J\u00f6rg"}
+
+
+def test_backslashes_in_file_names_are_slashes() -> None:
+    """As a zip from another system is unpacked by some tools: all in one folder."""
+    images = [name.replace("/", "\\") for name in CHEXPERT]
+    assert len(set(patients(images, patient_pattern="chexpert").values())) == 8
+    with pytest.raises(DataError, match="chexpert, for instance, which finds 8 patients"):
+        patients(images)
+
+
+@pytest.mark.parametrize("blank", ["_1.png", " _1.png"])
+def test_blanks_are_no_patient(blank: str) -> None:
+    with pytest.raises(DataError, match=r"1 path\(s\) name no patient"):
+        patients(["anna_1.png", f"sub/{blank}"])
+
+
 def test_every_named_pattern_names_the_patient() -> None:
     """So that each can stand in params.yaml."""
     for name in PATTERNS:
