@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 
-from srpipe.core import paths
-from srpipe.data.packed import read_manifest
 from srpipe.data.split_file import SUBSETS
 from srpipe.formats.raster import encode_png
 from srpipe.settings.datasets import PATTERNS
-from stages import download, downsample, split
+from tests.staged import split_folder, work_in
 
-ROOT = Path(__file__).resolve().parents[2]
 WORLDS = 150
 # Pictures that files are made of: 32 pixels a side are enough at 2x.
 PICTURES = [
@@ -42,7 +37,8 @@ class World:
     """A folder that was made up: whose its images are, on which list, and what is odd there."""
 
     layout: str
-    settings: dict[str, Any]
+    folder: dict[str, Any]
+    split: dict[str, Any]
     truth: dict[str, int] = field(default_factory=dict)
     lists: dict[str, str] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
@@ -85,8 +81,12 @@ def make(rng: np.random.Generator, root: Path) -> World:
     world = World(
         layout,
         {
-            "pattern": fitting if rng.random() < 0.85 else str(rng.choice(others)),
-            "table": "people.csv" if rng.random() < 0.3 else None,
+            "patient_pattern": fitting if rng.random() < 0.85 else str(rng.choice(others)),
+            "patient_table": "people.csv" if rng.random() < 0.3 else None,
+            "image_column": "image",
+            "patient_column": "patient",
+        },
+        {
             "use_lists": bool(rng.random() < 0.7),
             "same_image": str(rng.choice(["refuse", "merge"])),
             "seed": int(rng.integers(100)),
@@ -134,56 +134,22 @@ def make(rng: np.random.Generator, root: Path) -> World:
     return world
 
 
-def run(world: World, folder: Path) -> pd.DataFrame | None:
-    """Run the stages in a folder; return the split with digests, or None if a stage refused."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["data"]["name"] = "folder"
-    params["datasets"]["folder"].update(
-        path=str(folder / "own"),
-        patient_pattern=world.settings["pattern"],
-        patient_table=world.settings["table"],
-        image_column="image",
-        patient_column="patient",
-    )
-    params["downsample"]["scale"] = 2
-    params["split"].update(
-        {name: world.settings[name] for name in ("use_lists", "same_image", "seed")}
-    )
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    try:
-        for stage in (download, downsample, split):
-            stage.main()
-    except SystemExit:  # after one message; any other exception is a bug
-        return None
-    table = pd.read_csv(paths.SPLIT, dtype=str, keep_default_na=False)
-    return table.merge(read_manifest(paths.PACKED, ("pixels",))[["image", "pixels"]], on="image")
-
-
-@pytest.fixture
-def worlds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[World, Path]]:
+def worlds(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[World]:
     """Yield made-up folders, each in a working directory of its own."""
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setenv("SRPIPE_WORKERS", "1")
-
-    def each() -> Iterator[tuple[World, Path]]:
-        for seed in range(WORLDS):
-            folder = tmp_path / str(seed)
-            (folder / "own").mkdir(parents=True)
-            monkeypatch.chdir(folder)
-            yield make(np.random.default_rng(seed), folder / "own"), folder
-
-    return each()
+    for seed in range(WORLDS):
+        work_in(folder / str(seed), patch)
+        yield make(np.random.default_rng(seed), Path("own"))
 
 
 def test_no_patient_is_on_two_sides_or_the_run_stops(
-    worlds: Iterator[tuple[World, Path]], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No image under two names is, either, and lists are followed wholly or refused."""
     done: list[World] = []
     refused: list[World] = []
     reasons = ""
-    for world, folder in worlds:
-        table = run(world, folder)
+    for world in worlds(tmp_path, monkeypatch):
+        table = split_folder(world.folder, **world.split)
         told = capsys.readouterr().err
         if table is None:
             assert told.count("error: ") == 1, (world, told)
@@ -195,7 +161,7 @@ def test_no_patient_is_on_two_sides_or_the_run_stops(
         for what in (table["image"].map(world.truth), table["pixels"]):
             sides = table.groupby(what)["subset"].nunique()
             assert (sides == 1).all(), (world, table)
-        if world.lists and world.settings["use_lists"]:
+        if world.lists and world.split["use_lists"]:
             sides = table["image"].map(world.lists)
             assert ((table["subset"] == "test") == (sides == "test")).all(), (world, table)
         done.append(world)
@@ -203,7 +169,7 @@ def test_no_patient_is_on_two_sides_or_the_run_stops(
     assert len(done) > WORLDS / 4
     for oddity in ("decomposed", "backslash", "suffix case", "copy", "utf-8-sig", "utf-16"):
         assert any(oddity in world.told for world in done), oddity
-    assert any(world.lists and world.settings["use_lists"] for world in done)
+    assert any(world.lists and world.split["use_lists"] for world in done)
     assert {world.layout for world in done} == set(LAYOUTS)
     for reason in (
         "are there under two patients, on two sides of the split",
