@@ -5,8 +5,10 @@ finds something else in the file names of another: implausible IDs are refused, 
 suggests a pattern that works.
 """
 
+import gzip
 import io
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,8 @@ from srpipe.core.errors import DataError
 from srpipe.data.sources.names import Names, decoded, normalised
 from srpipe.settings.datasets import PATTERNS, Folder
 
+# How a gzip file begins.
+GZIP = b"\x1f\x8b"
 # Items shown in a message.
 SHOWN = 10
 # With more images per folder than this on average, folders are not patients.
@@ -36,7 +40,8 @@ def patients_of(root: Path, images: Sequence[str], folder: Folder) -> dict[str, 
         DataError: an image has no patient or two, the table cannot be used, or the IDs look wrong.
     """
     if folder.patient_table is not None:
-        patients, inside = _by_table(root, images, folder, root / folder.patient_table), None
+        path = root / Path(folder.patient_table).expanduser()
+        patients, inside = _by_table(root, images, folder, path), None
     else:
         patients, inside = _by_pattern(root, images, folder)
     # Without a table, the pattern `image` means that every image is a patient of its own.
@@ -103,12 +108,14 @@ def _by_table(root: Path, images: Sequence[str], folder: Folder, path: Path) -> 
 def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     """Return the two columns as text, in one form (NFC, no spaces): others make new patients."""
     try:
-        text = decoded(path.read_bytes())
+        data = path.read_bytes()
+        # As MIMIC's and PadChest's tables are published.
+        text = decoded(gzip.decompress(data) if data.startswith(GZIP) else data)
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # pandas' are ValueErrors
         raise DataError(
-            f"datasets.folder.patient_table cannot be read: {path}: {error}. Give a CSV file by "
-            "its path below the folder, or null."
+            f"datasets.folder.patient_table cannot be read: {path}: {error}. Give a CSV file (or "
+            ".csv.gz) by its path below the folder, absolute or with ~, or null."
         ) from error
     absent = [column for column in columns if column not in table.columns]
     if absent:

@@ -1,5 +1,6 @@
 """Patient IDs of the layouts that people have are right, or refused with the reason."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,25 @@ def test_mimics_tables_name_images_without_suffix(tmp_path: Path) -> None:
     columns = {"image_column": "dicom_id", "patient_column": "subject_id"}
     found = patients(MIMIC, tmp_path, patient_table="mimic.csv", **columns)
     assert found == patients(MIMIC, patient_pattern="mimic")
+
+
+@pytest.mark.parametrize("place", ["tables/mimic.csv.gz", "absolute", "~"])
+def test_a_table_may_be_compressed_and_lie_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As MIMIC publishes it, below the folder of images or elsewhere."""
+    (tmp_path / "tables").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "tables"))
+    file = tmp_path / "tables/mimic.csv.gz"
+    lines = [f"{name.rpartition('/')[2][:-4]},{name.split('/')[2]}" for name in MIMIC]
+    file.write_bytes(gzip.compress("\n".join(["dicom_id,subject_id", *lines]).encode()))
+    given = {"absolute": str(file), "~": "~/mimic.csv.gz"}.get(place, place)
+    columns = {"image_column": "dicom_id", "patient_column": "subject_id"}
+    found = patients(MIMIC, tmp_path, patient_table=given, **columns)
+    assert found == patients(MIMIC, patient_pattern="mimic")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"patient_table cannot be read: .*mimic\.csv\.gz"):
+        patients(MIMIC, tmp_path, patient_table=given, **columns)
 
 
 def test_vindr_has_a_patient_an_image() -> None:
