@@ -32,6 +32,7 @@ def under(key: str, within: Wrap = dict) -> Wrap:
     return lambda state: {key: within(state), **BESIDE}
 
 
+KERNEL = torch.zeros(4, 2, 3, 3)
 PREFIXES = ("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "generator.")
 KEYS = ("params", "params_ema", "state_dict", "model", "generator", "netG", "net_g", "G")
 WRAPPINGS: dict[str, Wrap] = {
@@ -167,7 +168,7 @@ def test_of_several_generators_none_is_guessed(tmp_path: Path, names: tuple[str,
         ({"a.weight": torch.zeros(1, 1, 3, 3), "a.bias": torch.zeros(1)}, "'a.weight'"),
         ({"params": {"conv_first.weight": torch.zeros(8, 1, 3, 3)}}, "'params.conv_first.weight'"),
         ({"head.weight": torch.zeros(8, 2), "tail.weight": torch.zeros(8, 2)}, "'head.weight'"),
-        ({"my_head.weight": torch.zeros(8, 2, 3, 3)}, "'my_head.weight'"),
+        (dict.fromkeys(("a_head.weight", "a_tail.weight"), KERNEL), "'a_head.weight'"),
         (dict.fromkeys("abcdefg", torch.zeros(1)), "'a', 'b', 'c', 'd' and 3 more"),
         ({"model": 3}, "'model'"),
         ({"initial.cnn.weight": torch.zeros(8, 1, 9, 9)}, "'initial.cnn.weight'"),
