@@ -3,7 +3,7 @@
 from srpipe.core import console, paths
 from srpipe.core.files import write_csv
 from srpipe.data.packed import read_manifest
-from srpipe.data.split_by_patient import lookalikes, split_by_patient
+from srpipe.data.split_by_patient import lookalikes, split_by_patient, twins
 from srpipe.data.split_file import SUBSETS
 from srpipe.settings.base import load_section
 from srpipe.settings.split import Split
@@ -19,6 +19,12 @@ def main() -> None:
     for name in SUBSETS:
         part = split[split["subset"] == name]
         console.say(f"{name}: {len(part)} images of {part['patient'].nunique()} patients")
+    same = twins(manifest)
+    if same:
+        console.warn(
+            f"{len(same)} image(s) are there under two patients, such as {same[0][0]} and "
+            f"{same[0][1]}, on one side of the split: are the patient IDs right?"
+        )
     near = lookalikes(manifest, split)
     if near:
         console.warn(

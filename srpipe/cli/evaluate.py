@@ -27,9 +27,10 @@ bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border 
                             (ImageNet), in tiles of at most 512x512; lower is better. A generator
                             trained with a content loss on this network, our default, is favoured
 
-Weights: a checkpoint of this project, or the plain Swift-SRGAN form (.pth.tar) that others publish.
-No code in them is run. A colour generator is given the grey image three times, and the mean of its
-channels is taken.
+Weights: a checkpoint of this project, or the state dict of a plain_sr, swift_srgan or srgan (.pt,
+.pth, .pth.tar, .safetensors) as other trainers write it: DDP's "module.", torch.compile's
+"_orig_mod.", under "params_ema", "state_dict" or any other key. No code in them is run. A colour
+generator is given the grey image three times, and the mean of its channels is taken.
 """
 EXAMPLES = """\
 examples:

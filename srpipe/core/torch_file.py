@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,10 +55,13 @@ def load(path: Path) -> dict[str, Any]:
     except IsADirectoryError as error:
         raise CheckpointError(f"{path} is a folder: give a weights file") from error
     except _UNREADABLE as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        told = str(error).strip() or type(error).__name__
+        # Of torch's paragraphs on how to run the code all the same, the class that needs it.
+        code = re.search(r"Unsupported global: GLOBAL (\S+)", told)
+        reason = f"it needs the code of {code[1]}" if code else told.splitlines()[0]
         raise CheckpointError(
-            f"{path} is no checkpoint that can be loaded safely ({reason}): give a file written by "
-            "srpipe, or the plain Swift-SRGAN form"
+            f"{path} is no checkpoint that can be loaded safely ({reason}): give a file of tensors "
+            "and plain values, such as torch.save(network.state_dict(), FILE) writes"
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, not a checkpoint")

@@ -31,7 +31,7 @@ def to_pair(image: GreyImage, scale: int, name: str) -> tuple[GreyImage, GreyIma
         height, width = image.shape
         raise ImageError(
             f"{name} is {width}x{height} pixels: at {scale}x both sides must be at least "
-            f"{MIN_LR_SIDE * scale}. Remove it, or set a smaller downsample.scale."
+            f"{MIN_LR_SIDE * scale}. Move it away, or set a smaller downsample.scale."
         )
     hr = crop_to_multiple(image, scale)
     return hr, downsample(hr, scale)

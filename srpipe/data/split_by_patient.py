@@ -53,6 +53,17 @@ def split_by_patient(manifest: pd.DataFrame, settings: Split) -> pd.DataFrame:
     return split
 
 
+def twins(manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return, for every image that is there under several patients, two of its names.
+
+    Args:
+        manifest: columns image, patient, pixels.
+    """
+    one_each = manifest.sort_values("image").drop_duplicates(["pixels", "patient"])
+    groups = one_each.groupby("pixels")["image"]
+    return [(names.iloc[0], names.iloc[1]) for _, names in groups if len(names) > 1]
+
+
 def lookalikes(manifest: pd.DataFrame, split: pd.DataFrame) -> list[tuple[str, str]]:
     """Return pairs of images of different patients in different subsets that look the same.
 
@@ -100,7 +111,7 @@ def _refuse_shared(table: pd.DataFrame, listed: bool) -> None:
         raise DataError(
             f"{shared['pixels'].nunique()} image(s) are there under two patients, on two sides of "
             f"the split; the first is {a} (patient {p}) and {b} (patient {q}). Correct the patient "
-            "IDs or the lists, take one of the images away, or set split.same_image: merge, which "
+            "IDs or the lists, move one of the images away, or set split.same_image: merge, which "
             f"makes such patients one{' (with split.use_lists: false)' * listed}"
         )
 

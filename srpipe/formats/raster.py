@@ -46,7 +46,7 @@ _ALLOWED = (
     "Allowed are PNG, JPEG and TIFF of one page: grey of 1 to 16 bits, or colour of 8 bits a "
     "channel"
 )
-_MEND = "Replace the file by an intact copy, convert it, or take it away."
+_MEND = "Replace the file by an intact copy, convert it, or move it away."
 
 # What Pillow's readers raise on damaged data.
 _DECODING_FAULTS = (

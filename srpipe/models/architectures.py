@@ -1,6 +1,7 @@
 """Generators by their names in settings and checkpoints.
 
-To add one: a file beside this one, a line here, and its name in `settings.train.Generator`.
+To add one: a file beside this one, a line here, its name in `settings.train.Generator`, and its
+kernels in `state_dict`.
 """
 
 from srpipe.models.plain_sr import PlainSR

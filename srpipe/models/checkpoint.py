@@ -1,8 +1,8 @@
 """Saving and loading generator checkpoints.
 
 A checkpoint holds everything needed to use it: architecture, hyperparameters, scale, how it was
-trained, and its scores. Loading is weights-only (no code runs). The plain Swift-SRGAN form
-(`{"model": state_dict}` or a bare state dict, as released by the public project) is read too.
+trained, and its scores. Loading is weights-only (no code runs). State dicts of other trainers, bare
+or wrapped, are read too (`state_dict`).
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,14 @@ from srpipe.models.architectures import ARCHITECTURES
 from srpipe.models.base import SRGenerator
 from srpipe.models.released import SUFFIX, released_names
 from srpipe.models.safetensors_file import read_tensors, write_tensors
+from srpipe.models.state_dict import find_generator, some
 
 FORMAT = "srpipe-generator-1"
 # A released file's record may say that its kernels are stored in half precision.
 KERNELS = "kernels"
 HALF = "float16"
+# Of torch's message about shapes that do not agree, which has a line a weight.
+_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class LoadedGenerator:
     """A generator in eval mode on the CPU, and its file's record.
 
     `record` holds `training` and `metrics` for our checkpoints, more for released ones, and nothing
-    for the plain form and for an interpolated generator.
+    for a state dict and for an interpolated generator.
     """
 
     model: SRGenerator
@@ -125,10 +128,10 @@ def save_released(path: Path, loaded: LoadedGenerator, facts: Mapping[str, Any])
 
 
 def load_generator(path: Path) -> LoadedGenerator:
-    """Load a generator: our checkpoint, a released safetensors file, or the plain Swift-SRGAN form.
+    """Load a generator: our checkpoint, a released safetensors file, or any trainer's state dict.
 
     Raises:
-        CheckpointError: the file is missing, not a checkpoint, or does not fit its architecture.
+        CheckpointError: the file is missing, no checkpoint, or has no weights of a known generator.
     """
     if not path.exists():
         raise CheckpointError(
@@ -136,17 +139,20 @@ def load_generator(path: Path) -> LoadedGenerator:
             f"{', '.join(released_names())}"
         )
     content = _released(path) if path.suffix == SUFFIX else load(path)
-    ours = content.get("format") == FORMAT
     try:
-        architecture, arguments, state, record = (_ours if ours else _plain)(content)
+        if content.get("format") == FORMAT:
+            architecture, arguments, state, record = _ours(content)
+        else:
+            (architecture, arguments, state), record = find_generator(content), {}
         if architecture not in ARCHITECTURES:
             raise ValueError(f"architecture {architecture!r}; known are {', '.join(ARCHITECTURES)}")
         model = ARCHITECTURES[architecture](**arguments)
-        model.load_state_dict(state)
+        _fill(model, state)
     except KeyError as error:
         raise CheckpointError(f"{path} is incomplete: {error} is missing") from error
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{path} does not fit its architecture: {error}") from error
+        told = " ".join(str(error).split("\n\t")[:_LINES])
+        raise CheckpointError(f"{path} cannot be loaded as a generator: {told}") from error
     return LoadedGenerator(model.eval(), architecture, arguments, arguments["scale"], record)
 
 
@@ -163,6 +169,20 @@ def require_scale(loaded: LoadedGenerator, scale: int, path: Path) -> None:
         )
 
 
+def _fill(model: SRGenerator, state: Mapping[str, Tensor]) -> None:
+    """Load weights, all of them and no others.
+
+    Raises:
+        ValueError: names do not agree.
+        RuntimeError: shapes do not agree.
+    """
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    if missing or unexpected:
+        told = [f"it lacks {some(missing)}"] * bool(missing)
+        told += [f"it has {some(unexpected)} besides"] * bool(unexpected)
+        raise ValueError(" and ".join(told))
+
+
 def _released(path: Path) -> dict[str, Any]:
     """Return a safetensors file's content in the form that `load` returns."""
     state, record = read_tensors(path)
@@ -173,26 +193,3 @@ def _ours(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, 
     built = {"format", "architecture", "hyperparameters", "scale", "state_dict"}
     record = {key: value for key, value in content.items() if key not in built}
     return content["architecture"], content["hyperparameters"], content["state_dict"], record
-
-
-def _plain(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
-    """Infer architecture and hyperparameters of a plain Swift-SRGAN from its shapes."""
-    state = content.get("model", content)
-    known = isinstance(state, dict) and all(
-        isinstance(state.get(key), Tensor) and state[key].ndim == 4
-        for key in ("initial.cnn.depthwise.weight", "initial.cnn.pointwise.weight")
-    )
-    if not known:
-        raise ValueError("neither a srpipe checkpoint nor a plain Swift-SRGAN state dict")
-    arguments = {
-        "channels": state["initial.cnn.depthwise.weight"].shape[0],
-        "features": state["initial.cnn.pointwise.weight"].shape[0],
-        "blocks": _length(state, "residual"),
-        "scale": 2 ** _length(state, "upsampler"),
-        "bicubic_skip": False,
-    }
-    return "swift_srgan", arguments, state, {}
-
-
-def _length(state: Mapping[str, Tensor], name: str) -> int:
-    return len({key.split(".")[1] for key in state if key.startswith(f"{name}.")})

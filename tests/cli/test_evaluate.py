@@ -104,9 +104,13 @@ def test_the_table_shows_the_means(
         assert line == f"PSNR better than {name} on {whole} of 3 images, masked on {masked}."
 
 
-def test_a_list_chooses_images(weights: Path, images: Path) -> None:
-    """Only the names on it are scored, in its order; empty lines do not count."""
-    Path("list.txt").write_text("sub/c.png\n\na.png\r\n")
+@pytest.mark.parametrize(
+    ("names", "encoding"),
+    [("sub/c.png\n\na.png\r\n", "utf-8"), ("c.png\na\n", "utf-8-sig")],
+)
+def test_a_list_chooses_images(weights: Path, images: Path, names: str, encoding: str) -> None:
+    """Only the names on it are scored, in its order, as the pipeline's lists name images."""
+    Path("list.txt").write_text(names, encoding=encoding)
     rows = evaluate(weights, images, "--list", "list.txt")["images"]
     assert [row["image"] for row in rows] == ["sub/c.png", "a.png"]
 

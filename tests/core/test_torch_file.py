@@ -1,5 +1,6 @@
 """Tensors come back as they were saved, and a bad file is refused without running anything."""
 
+import argparse
 import errno
 import os
 import pickle
@@ -84,6 +85,16 @@ def test_code_in_a_file_does_not_run(tmp_path: Path, how: str) -> None:
     assert trap.exists(), "the trap itself must work"
 
 
+def test_a_file_that_needs_code_is_told_whose(tmp_path: Path) -> None:
+    """Not how to run it all the same, which is what torch's own message is about."""
+    torch.save({"model": {}, "options": argparse.Namespace(rate=1)}, tmp_path / "g.pt")
+    with pytest.raises(CheckpointError) as caught:
+        load(tmp_path / "g.pt")
+    message = str(caught.value)
+    assert "(it needs the code of argparse.Namespace): give a file of tensors" in message
+    assert "weights_only" not in message
+
+
 def test_a_truncated_file_is_refused(saved: Path, tmp_path: Path) -> None:
     """Wherever the file is cut."""
     data = saved.read_bytes()
@@ -98,7 +109,7 @@ def test_a_truncated_file_is_refused(saved: Path, tmp_path: Path) -> None:
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
     """Empty files, text and beginnings of other formats."""
     (tmp_path / "g.pt").write_bytes(data)
-    with pytest.raises(CheckpointError, match="give a file written by srpipe"):
+    with pytest.raises(CheckpointError, match=r"such as torch\.save\(network"):
         load(tmp_path / "g.pt")
 
 

@@ -1,7 +1,6 @@
 """No patient is on two sides, and nothing but names, settings and lists decides who is where."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,10 +8,7 @@ import pandas as pd
 import pytest
 
 from srpipe.core.errors import DataError
-from srpipe.data.sources.folder import lists_of
-from srpipe.data.sources.patients import patients_of as patients_of_folder
-from srpipe.data.split_by_patient import lookalikes, split_by_patient
-from srpipe.settings.datasets import PATTERNS, Folder
+from srpipe.data.split_by_patient import lookalikes, split_by_patient, twins
 from srpipe.settings.split import Split
 
 
@@ -210,6 +206,16 @@ def test_patients_that_share_an_image_can_be_merged() -> None:
     assert chain["subset"].nunique() == 1
 
 
+def test_one_image_under_two_patients_is_found_on_any_side() -> None:
+    """Two of its names, for each such image; follow-ups of one patient that are equal are none."""
+    assert twins(MANY) == []
+    same = MANY[MANY["patient"] == "00000003"].index
+    assert len(same) > 1
+    assert twins(MANY.assign(pixels=MANY["pixels"].where(~MANY.index.isin(same), "equal"))) == []
+    found = twins(shared("00000007", "00000003").iloc[::-1])
+    assert found == [("00000003_000.png", "00000007_000.png")]
+
+
 def test_images_that_look_the_same_are_found_across_sides() -> None:
     """Of different patients: pairs of names, whichever side is which."""
     split = split_by_patient(MANY, settings())
@@ -221,94 +227,3 @@ def test_images_that_look_the_same_are_found_across_sides() -> None:
     looks[train] = looks[test]
     manifest_ = MANY.assign(look=[looks[image] for image in MANY["image"]])
     assert lookalikes(manifest_, split) == [(test, train)]
-
-
-# ------------------------------------------------------------------ whatever the folder
-
-
-# A layout of each kind, and a pattern that fits it.
-LAYOUTS = {
-    "flat": "file_name",
-    "nih": "nih",
-    "chexpert": "chexpert",
-    "mimic": "mimic",
-    "by_folder": r"^(?P<patient>\d+)/",
-}
-
-
-def random_folder(
-    rng: np.random.Generator, root: Path, layout: str
-) -> tuple[list[str], dict[str, str]]:
-    """Write the tables and lists of a made-up data set; return its images and their patients.
-
-    Names repeat; tables and lists fit wholly, or in part, and name images that were taken away.
-    """
-    truth: dict[str, str] = {}
-    for patient in range(int(rng.integers(3, 9))):
-        for image in range(int(rng.integers(1, 4))):
-            name = {
-                "flat": f"p{patient}_{image}.png",
-                "nih": f"images_00{image}/images/{patient:08d}_{image:03d}.png",
-                "chexpert": f"train/patient{patient:05d}/study{image}/view1_frontal.jpg",
-                "mimic": f"p1/p1000000{patient}/s5000000{image}/{rng.bytes(4).hex()}.jpg",
-                "by_folder": f"{patient}/{'abc'[image]}.tif",
-            }[layout]
-            truth[name] = f"{patient}"
-    # Some images are not in the folder, but in the lists and tables.
-    gone = [name for name in truth if rng.random() < rng.choice([0.0, 0.2])]
-    images = sorted(truth)
-    listed = [name for name in images if rng.random() < rng.choice([0.5, 1.0])]
-    tests = {patient for patient in truth.values() if rng.random() < 0.4}
-    if rng.random() < 0.5:
-        for file, side in (("test_list.txt", True), ("train_val_list.txt", False)):
-            names = [name for name in listed if (truth[name] in tests) == side]
-            names = [name.rpartition("/")[2] if rng.random() < 0.5 else name for name in names]
-            (root / file).write_text("\n".join(names))
-    rows = [name for name in images if rng.random() < rng.choice([0.7, 1.0])]
-    lines = [f"{name.rpartition('.')[0]},{truth[name]}" for name in rows]
-    (root / "people.csv").write_text("\n".join(["image,patient", *lines]))
-    return sorted(set(truth) - set(gone)), truth
-
-
-def random_split(root: Path, seed: int) -> bool:
-    """Split a random folder; return whether that was possible, and promised anything."""
-    rng = np.random.default_rng(seed)
-    layout = str(rng.choice(list(LAYOUTS)))
-    images, truth = random_folder(rng, root, layout)
-    folder = Folder(
-        path=str(root),
-        patient_pattern=LAYOUTS[layout] if rng.random() < 0.8 else str(rng.choice(list(PATTERNS))),
-        patient_table="people.csv" if rng.random() < 0.3 else None,
-        image_column="image",
-        patient_column="patient",
-        accept_patients=False,
-    )
-    use_lists = bool(rng.random() < 0.7)
-    try:
-        patients = patients_of_folder(root, images, folder)
-        lists = lists_of(root, images) if use_lists else {}
-        table = pd.DataFrame(
-            {
-                "image": images,
-                "patient": [patients[image] for image in images],
-                "list": [lists.get(image, "") for image in images],
-                "pixels": images,
-            }
-        )
-        split = split_by_patient(table, settings(use_lists=use_lists, seed=seed))
-    except DataError:
-        return False
-    sides = split.assign(truth=[truth[image] for image in split["image"]]).groupby("truth")
-    if folder.patient_pattern == "image" and folder.patient_table is None:
-        return False  # every image is a patient of its own, whatever the folders are called
-    assert (sides["subset"].nunique() == 1).all(), (folder, split)
-    return True
-
-
-def test_no_patient_is_on_two_sides_or_the_run_stops(tmp_path: Path) -> None:
-    """For random folders, tables, lists and patterns: the promise that matters most."""
-    done = []
-    for seed in range(300):
-        (tmp_path / str(seed)).mkdir()
-        done.append(random_split(tmp_path / str(seed), seed))
-    assert sum(done) > 60  # the rest was refused

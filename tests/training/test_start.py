@@ -41,6 +41,20 @@ def test_training_starts_from_what_a_file_holds(tmp_path: Path, name: str, suffi
     assert all(torch.equal(value, theirs[name]) for name, value in again.state_dict().items())
 
 
+def test_training_starts_from_what_another_trainer_wrote(tmp_path: Path) -> None:
+    """The weights say what they are of; a skip, of which they do not say, is not assumed."""
+    path = tmp_path / "theirs.pth"
+    for settings in (generator("plain_sr"), generator("srgan", bicubic_skip=False)):
+        theirs = randomised(build_generator(settings, 2), 0).state_dict()
+        wrapped = {f"module.{name}": value for name, value in theirs.items()}
+        torch.save({"params_ema": wrapped, "optimizer": {"state": {}}}, path)
+        start = load_start(settings, 2, path)
+        assert start.weights.keys() == theirs.keys()
+        assert all(torch.equal(value, theirs[name]) for name, value in start.weights.items())
+    with pytest.raises(CheckpointError, match="bicubic_skip is False there and True here"):
+        load_start(generator("srgan"), 2, path)
+
+
 def test_a_plain_sr_may_start_from_fewer_blocks(tmp_path: Path) -> None:
     """Its images are those of the one that it started from."""
     small = generator("plain_sr")

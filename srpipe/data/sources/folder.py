@@ -101,7 +101,8 @@ def lists_of(root: Path, images: Sequence[str]) -> dict[str, str]:
     if len(there) == 1:
         absent = TEST_LIST if there == [TRAIN_VAL_LIST] else TRAIN_VAL_LIST
         raise DataError(
-            f"{root} has {there[0]} but no {absent}: give both (one may be empty) or neither."
+            f"{root} has {there[0]} but no {absent}: give both (one may be empty), "
+            "or set split.use_lists: false to split without them."
         )
     names, absent_names = Names(images), []
     lists: dict[str, str] = {}
@@ -151,7 +152,7 @@ def _check_all(
     if problems:
         raise DataError(
             f"{many(problems, f'of {len(images)} image(s) cannot be used', root)}\n"
-            "Nothing was changed. Mend them or take them away, then run the same command again."
+            "Nothing was changed. Mend them or move them away, then run the same command again."
         )
     return [result for result in results if not isinstance(result, str)]
 

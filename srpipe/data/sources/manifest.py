@@ -218,8 +218,8 @@ def _read_member(root: Path, entry: Entry) -> bytes:
         ) from error
     except (KeyError, *_UNZIP_FAULTS) as error:
         raise DataError(
-            f"{entry.file} in {root} is missing or damaged: {error}. Replace the zip by an intact "
-            f"copy (delete this one to download it again). {_AGAIN}"
+            f"{entry.file} in {root} is missing or damaged: {error}. Give an intact copy in "
+            f"`datasets.nih.archive` of params.yaml. {_AGAIN}"
         ) from error
 
 

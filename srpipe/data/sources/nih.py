@@ -62,6 +62,12 @@ def fetch(nih: Nih, raw_dir: Path) -> None:
         OutputError: the manifest cannot be written.
     """
     archive = _cached() if nih.archive is None else paths.from_user(nih.archive)
+    if archive.is_dir():
+        raise DownloadError(
+            f"datasets.nih.archive is a folder: {archive}. It takes the zip; an unpacked one is a "
+            f'data set of its own: `dvc exp run -S data.name=folder -S "datasets.folder.path='
+            f"'{archive}'\" -S datasets.folder.patient_pattern=nih`, which follows its lists, too."
+        )
     entries = _list(archive)
     with replacing_folder(raw_dir) as temporary:
         write_source(temporary, "zip", str(archive.resolve()), entries)
@@ -152,10 +158,9 @@ def _explained() -> Iterator[None]:
 
 def _list(archive: Path) -> list[Entry]:
     """Return the manifest's rows after checking the zip."""
-    mend = (
-        f"Put an intact copy in the place of {archive}, or delete it and run the same command "
-        "again to download it (with datasets.nih.archive: null)."
-    )
+    ours = archive.is_relative_to(paths.user_cache())
+    download = f"move {archive} away to download it again" if ours else "null to download one"
+    mend = f"Give an intact copy in datasets.nih.archive of params.yaml, or {download}."
     try:
         with zipfile.ZipFile(archive) as opened:
             images = _images(opened, archive)

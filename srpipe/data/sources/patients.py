@@ -5,8 +5,10 @@ finds something else in the file names of another: implausible IDs are refused, 
 suggests a pattern that works.
 """
 
+import gzip
 import io
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,9 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from srpipe.core.errors import DataError
-from srpipe.data.sources.names import Names, decoded
+from srpipe.data.sources.names import Names, decoded, normalised
 from srpipe.settings.datasets import PATTERNS, Folder
 
+# How a gzip file begins.
+GZIP = b"\x1f\x8b"
 # Items shown in a message.
 SHOWN = 10
 # With more images per folder than this on average, folders are not patients.
@@ -36,7 +40,8 @@ def patients_of(root: Path, images: Sequence[str], folder: Folder) -> dict[str, 
         DataError: an image has no patient or two, the table cannot be used, or the IDs look wrong.
     """
     if folder.patient_table is not None:
-        patients, inside = _by_table(root, images, folder, root / folder.patient_table), None
+        path = root / Path(folder.patient_table).expanduser()
+        patients, inside = _by_table(root, images, folder, path), None
     else:
         patients, inside = _by_pattern(root, images, folder)
     # Without a table, the pattern `image` means that every image is a patient of its own.
@@ -49,8 +54,14 @@ def patients_of(root: Path, images: Sequence[str], folder: Folder) -> dict[str, 
 def _by_pattern(root: Path, images: Sequence[str], folder: Folder) -> tuple[dict[str, str], bool]:
     """Return the patients, and whether all of them were found in file names, without folders."""
     pattern = re.compile(PATTERNS.get(folder.patient_pattern, folder.patient_pattern))
-    matches = {image: pattern.search(image) for image in images}
-    missing = [image for image, match in matches.items() if match is None or not match["patient"]]
+    # As lists name them: one patient in two Unicode forms, or with another system's slashes in file
+    # names, would be several.
+    matches = {image: pattern.search(normalised(image)) for image in images}
+    missing = [
+        image
+        for image, match in matches.items()
+        if match is None or not (match["patient"] or "").strip()
+    ]
     if missing:
         raise DataError(
             f"{many(missing, 'path(s) name no patient', root)}\n"
@@ -59,8 +70,8 @@ def _by_pattern(root: Path, images: Sequence[str], folder: Folder) -> tuple[dict
             "datasets.folder.patient_table."
         )
     found = {image: match for image, match in matches.items() if match is not None}
-    inside = all(match.start("patient") > image.rfind("/") for image, match in found.items())
-    return {image: match["patient"] for image, match in found.items()}, inside
+    inside = all(match.start("patient") > match.string.rfind("/") for match in found.values())
+    return {image: match["patient"].strip() for image, match in found.items()}, inside
 
 
 def _by_table(root: Path, images: Sequence[str], folder: Folder, path: Path) -> dict[str, str]:
@@ -89,20 +100,22 @@ def _by_table(root: Path, images: Sequence[str], folder: Folder, path: Path) -> 
         raise DataError(
             f"{many(missing, 'image(s) have no patient', path)}\n"
             f"Looked up are the columns {folder.image_column!r} and {folder.patient_column!r}"
-            f"{near}. Add the rows, or take the images out of the folder."
+            f"{near}. Add the rows, or move the images away."
         )
     return patients
 
 
 def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Return the two columns as text, stripped of spaces (which would make new patients)."""
+    """Return the two columns as text, in one form (NFC, no spaces): others make new patients."""
     try:
-        text = decoded(path.read_bytes())
+        data = path.read_bytes()
+        # As MIMIC's and PadChest's tables are published.
+        text = decoded(gzip.decompress(data) if data.startswith(GZIP) else data)
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # pandas' are ValueErrors
         raise DataError(
-            f"datasets.folder.patient_table cannot be read: {path}: {error}. Give a CSV file by "
-            "its path below the folder, or null."
+            f"datasets.folder.patient_table cannot be read: {path}: {error}. Give a CSV file (or "
+            ".csv.gz) by its path below the folder, absolute or with ~, or null."
         ) from error
     absent = [column for column in columns if column not in table.columns]
     if absent:
@@ -111,7 +124,9 @@ def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
             f"{', '.join(map(repr, table.columns))}. Set datasets.folder.image_column and "
             "patient_column."
         )
-    return pd.DataFrame({column: table[column].str.strip() for column in columns})
+    return pd.DataFrame(
+        {column: table[column].str.normalize("NFC").str.strip() for column in columns}
+    )
 
 
 def _refuse_odd(
@@ -122,6 +137,8 @@ def _refuse_odd(
     `in_file_name`: whether a pattern found all IDs in file names; None if a table gave them.
     """
     count = len(set(patients.values()))
+    patients = {normalised(image): patient for image, patient in patients.items()}
+    images = list(patients)
     if in_file_name and (name := _repeated(images, patients)):
         raise DataError(
             f"{count} patient ID(s) in {len(images)} images come from file names that repeat in "
@@ -164,7 +181,7 @@ def _folders_look_like_patients(images: Sequence[str]) -> bool:
 def _suggestion(images: Sequence[str]) -> str:
     """Return, in words, a named pattern that finds several patients in all images."""
     for name, pattern in PATTERNS.items():
-        matches = [re.search(pattern, image) for image in images]
+        matches = [re.search(pattern, normalised(image)) for image in images]
         found = {match["patient"] for match in matches if match}
         if name not in ("file_name", "image") and all(matches) and len(found) >= 3:
             return f" (to {name}, for instance, which finds {len(found)} patients)"

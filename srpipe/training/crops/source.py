@@ -61,7 +61,7 @@ class CropSource:
             raise DataError(
                 f"{len(small)} training image(s) are smaller than the crop of {size} px, the "
                 f"first is {first['image']} ({first['height']}x{first['width']}): set "
-                f"{self.name}.size lower, or remove them"
+                f"{self.name}.size lower, or move them away"
             )
         if 2 * self.crops.margin * scale >= size:
             raise SettingsError(

@@ -134,8 +134,9 @@ def test_a_zip_that_is_gone_damaged_or_another_is_refused(zipped: Path) -> None:
     source.read(entry("a.png"))
     intact = archive.read_bytes()
     archive.write_bytes(intact.replace(b"first", b"fIrst"))
-    with pytest.raises(DataError, match="missing or damaged: Bad CRC-32"):
+    with pytest.raises(DataError, match="missing or damaged: Bad CRC-32") as caught:
         source.read(entry("a.png"))
+    assert "Give an intact copy in `datasets.nih.archive`" in str(caught.value)
     archive.write_bytes(intact[:-10])
     with pytest.raises(DataError, match="missing or damaged: File is not a zip"):
         source.read(entry("a.png"))

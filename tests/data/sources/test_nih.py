@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 
 from srpipe.core.errors import DownloadError
-from srpipe.data.sources import nih
+from srpipe.data.sources import folder, nih
 from srpipe.data.sources.manifest import open_source
 from srpipe.formats.raster import encode_png, read_grey
-from srpipe.settings.datasets import Nih
+from srpipe.settings.datasets import Folder, Nih
 from tests.data.sources.kaggle_stub import FILE, KaggleStub, run_client
 
 MIB = 2**20
@@ -122,10 +123,48 @@ def test_another_zip_is_refused(tmp_path: Path, change: dict[str, bytes | None],
 
 @pytest.mark.parametrize("kept", [0, 100, -30])
 def test_a_cut_zip_is_refused_and_kept(tmp_path: Path, kept: int) -> None:
-    """The message names the file and what to do; 42 GB are not deleted behind one's back."""
-    with pytest.raises(DownloadError, match=r"own\.zip cannot be read as a zip: .* intact copy"):
+    """The message names the file and what to do; nobody is told to delete 42 GB of their own."""
+    with pytest.raises(DownloadError) as caught:
         fetch(tmp_path, zipped(parts())[:kept])
+    message = str(caught.value)
+    assert "own.zip cannot be read as a zip: " in message
+    assert "Give an intact copy in datasets.nih.archive" in message
+    assert "delete" not in message
+    assert "away" not in message
     assert (tmp_path / "own.zip").exists()
+
+
+def test_an_unpacked_folder_is_told_where_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command in the message does it: patients, lists and images are those of the zip."""
+    with zipfile.ZipFile(io.BytesIO(zipped(parts()))) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    with pytest.raises(DownloadError) as caught:
+        nih.fetch(Nih(archive=str(tmp_path / "unpacked")), tmp_path / "raw")
+    message = str(caught.value)
+    assert f"datasets.nih.archive is a folder: {tmp_path / 'unpacked'}." in message
+    assert "delete" not in message
+    given = dict(re.findall(r"(?:-S |\")([a-z_.]+)=([^ `\"]+)", message))
+    assert given["data.name"] == "folder"
+    settings = Folder(
+        path=given["datasets.folder.path"].strip("'"),
+        patient_pattern=given["datasets.folder.patient_pattern"],
+        patient_table=None,
+        image_column="Image Index",
+        patient_column="Patient ID",
+        accept_patients=False,
+    )
+    monkeypatch.setenv("SRPIPE_WORKERS", "1")
+    monkeypatch.setattr(folder, "MIN_LR_SIDE", 1)
+    folder.fetch(settings, tmp_path / "folder", scale=4, sixteen_bit="minmax", use_lists=True)
+    zip_source = open_source(fetch(tmp_path, zipped(parts())))
+    entries = {each.image: each for each in zip_source.entries}
+    for each in open_source(tmp_path / "folder").entries:
+        there = entries.pop(each.image.rpartition("/")[2])
+        assert (each.list, each.bytes, each.crc32) == (there.list, there.bytes, there.crc32)
+        assert each.patient == f"{int(there.patient):08d}"
+    assert not entries
 
 
 def test_a_zip_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -239,6 +278,7 @@ def test_a_damaged_download_does_not_get_the_archives_name(tmp_path: Path) -> No
     assert done.returncode == 1
     arrived = tmp_path / "cache/srpipe/nih-chest-xrays-data.zip.arriving/data.zip"
     assert done.stderr.startswith(f"DownloadError: {arrived} cannot be read as a zip")
+    assert f"move {arrived} away to download it again" in done.stderr
     assert arrived.exists()
     assert not (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").exists()
     assert not (tmp_path / "data").exists()

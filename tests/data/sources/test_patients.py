@@ -1,5 +1,6 @@
 """Patient IDs of the layouts that people have are right, or refused with the reason."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,25 @@ def test_mimics_tables_name_images_without_suffix(tmp_path: Path) -> None:
     assert found == patients(MIMIC, patient_pattern="mimic")
 
 
+@pytest.mark.parametrize("place", ["tables/mimic.csv.gz", "absolute", "~"])
+def test_a_table_may_be_compressed_and_lie_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As MIMIC publishes it, below the folder of images or elsewhere."""
+    (tmp_path / "tables").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "tables"))
+    file = tmp_path / "tables/mimic.csv.gz"
+    lines = [f"{name.rpartition('/')[2][:-4]},{name.split('/')[2]}" for name in MIMIC]
+    file.write_bytes(gzip.compress("\n".join(["dicom_id,subject_id", *lines]).encode()))
+    given = {"absolute": str(file), "~": "~/mimic.csv.gz"}.get(place, place)
+    columns = {"image_column": "dicom_id", "patient_column": "subject_id"}
+    found = patients(MIMIC, tmp_path, patient_table=given, **columns)
+    assert found == patients(MIMIC, patient_pattern="mimic")
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"patient_table cannot be read: .*mimic\.csv\.gz"):
+        patients(MIMIC, tmp_path, patient_table=given, **columns)
+
+
 def test_vindr_has_a_patient_an_image() -> None:
     """As far as is known: it names none. Equal file names in two folders are two images."""
     images = [*VINDR, "a/1.png", "b/1.png"]
@@ -112,6 +132,35 @@ def test_one_patient_for_all_is_refused() -> None:
 def test_what_looks_wrong_can_be_meant(layout: list[str]) -> None:
     """A setting says so."""
     assert set(patients(layout, accept_patients=True)) == set(layout)
+
+
+@pytest.mark.parametrize("pattern", ["file_name", r"^(?P<patient>[^/]+?) ?_"])
+def test_a_patient_in_two_unicode_forms_is_one(pattern: str) -> None:
+    """As folders have names that came by way of macOS, and as hands type blanks."""
+    images = ["J\u00f6rg_1.png", "Jo\u0308rg_2.png", "J\u00f6rg _3.png", "Anna_1.png"]
+    found = patients(images, patient_pattern=pattern)
+    assert list(found.values()) == ["J\u00f6rg"] * 3 + ["Anna"]
+
+
+def test_a_table_with_a_patient_in_two_unicode_forms_has_one(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("i,p\na,J\u00f6rg\nb,Jo\u0308rg \n", encoding="utf-8")
+    columns = {"image_column": "i", "patient_column": "p", "accept_patients": True}
+    found = patients(["a.png", "b.png"], tmp_path, patient_table="t.csv", **columns)
+    assert set(found.values()) == {"J\u00f6rg"}
+
+
+def test_backslashes_in_file_names_are_slashes() -> None:
+    """As a zip from another system is unpacked by some tools: all in one folder."""
+    images = [name.replace("/", "\\") for name in CHEXPERT]
+    assert len(set(patients(images, patient_pattern="chexpert").values())) == 8
+    with pytest.raises(DataError, match="chexpert, for instance, which finds 8 patients"):
+        patients(images)
+
+
+@pytest.mark.parametrize("blank", ["_1.png", " _1.png"])
+def test_blanks_are_no_patient(blank: str) -> None:
+    with pytest.raises(DataError, match=r"1 path\(s\) name no patient"):
+        patients(["anna_1.png", f"sub/{blank}"])
 
 
 def test_every_named_pattern_names_the_patient() -> None:
