@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import survival
+from tests.server import mlflow_server
 from tests.survival import after_a_change
 
 # They share the training that was left alone with the tests of several processes.
@@ -47,3 +48,24 @@ def test_kills_change_nothing(tmp_path: Path, left_alone: Path) -> None:
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
         runs = database.execute("SELECT name, status FROM runs").fetchall()
     assert runs == [("swift_srgan", "FINISHED")]
+
+
+def test_a_tracking_server_that_dies_does_not_end_the_training(
+    tmp_path: Path, left_alone: Path
+) -> None:
+    """Killed after the first step: the training warns, and ends with the bits of one that nothing
+    befell.
+    """
+    folder = survival.workspace(tmp_path / "untold")
+    with mlflow_server(tmp_path) as server:
+        process = survival.start(folder, MLFLOW_TRACKING_URI=server.uri)
+        try:
+            after_a_change(lambda: folder.glob(".ckpt/*/state.pt"), 0.0)
+            server.kill()
+            out, err = process.communicate(timeout=survival.LONG)
+        finally:
+            process.kill()
+    assert process.returncode == 0, out + err
+    assert "warning: MLflow did not take " in err
+    assert "Traceback" not in err
+    assert survival.hashes(folder) == survival.hashes(left_alone)
