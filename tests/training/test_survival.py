@@ -69,3 +69,26 @@ def test_a_tracking_server_that_dies_does_not_end_the_training(
     assert "warning: MLflow did not take " in err
     assert "Traceback" not in err
     assert survival.hashes(folder) == survival.hashes(left_alone)
+
+
+def test_an_interrupted_training_goes_on_in_another_place(tmp_path: Path, left_alone: Path) -> None:
+    """Killed, its clone renamed, started again: it resumes in the same MLflow run and ends with the
+    bits of one that was left alone. No file knows where it is or was.
+    """
+    folder = survival.workspace(tmp_path / "old")
+    process = survival.start(folder)
+    after_a_change(lambda: folder.glob(".ckpt/*/state.pt"), 0.0)
+    survival.kill_session(process)
+    process.communicate(timeout=60)
+    moved = folder.rename(tmp_path / "neu (ü), [1]")
+    out, _ = survival.finish(moved)
+    assert "going on with an interrupted training" in out
+    assert not folder.exists()
+    assert survival.hashes(moved) == survival.hashes(left_alone)
+    assert survival.told_epochs(moved) == [(1, 1), (2, 1), (3, 1)]
+    (artifacts,) = moved.glob("mlartifacts/*/artifacts/weights")
+    assert (artifacts / "generator.pt").read_bytes() == (moved / "models/generator.pt").read_bytes()
+    files = [path for path in moved.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    places = (str(tmp_path).encode(), tmp_path.as_uri().encode())
+    assert [path for path in files if any(place in path.read_bytes() for place in places)] == []
