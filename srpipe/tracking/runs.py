@@ -2,10 +2,10 @@
 
 The store is `mlflow.db` and `mlartifacts/` in the repository the user cloned (also from a temporary
 DVC workspace), unless MLFLOW_TRACKING_URI names a server, which must answer before the work starts
-and may fail later. Each training is an MLflow run. A resumed
-training continues it, found by its fingerprint, without logging an epoch twice; evaluation
-continues the run that made the weights, found by their SHA-256, so that DVC's outputs hold no run
-id. SRPIPE_MLFLOW=off switches tracking off.
+and may fail later. Each training is an MLflow run. A resumed training continues it, found by its
+fingerprint, without logging an epoch twice; evaluation continues the run that made the weights,
+found by their SHA-256, so that DVC's outputs hold no run id. SRPIPE_MLFLOW=off switches tracking
+off.
 """
 
 import contextlib
@@ -86,7 +86,9 @@ class Run:
                 mlflow.log_metrics(numbers, step=epoch, timestamp=milliseconds)
                 del self.unsent[epoch]
 
-        self.link.send(f"epoch(s) {', '.join(map(str, sorted(self.unsent)))}", send)
+        first, last = min(self.unsent), max(self.unsent)
+        what = f"epoch {first}" if first == last else f"epochs {first} to {last}"
+        self.link.send(what, send)
 
     def finish(self) -> None:
         """Send what MLflow has not taken, once more; what it still refuses is lost to it."""
@@ -130,7 +132,9 @@ class Run:
                 _log_model(model)
 
         self.link.send("the model", send)
-        # Last: a resumed training logs the model again unless this tag is set.
+        # Last: a resumed training logs the model again unless this tag is set. And whatever failed:
+        # evaluation finds the run by it.
+        self.link.rests_until = 0.0
         self.tags({WEIGHTS_TAG: digest})
 
     def _artifacts(self) -> contextlib.AbstractContextManager[None]:

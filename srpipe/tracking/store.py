@@ -96,8 +96,8 @@ def make_relative(root: Path, experiment: str) -> None:
     """Make the absolute locations of an experiment's artifacts relative to the repository.
 
     Those that MLflow gave an experiment just created, and those that earlier versions of this
-    project left, which name the place where the clone was then. In one transaction; locations
-    outside of that place stay as they are.
+    project left, which name the place where the clone was then. In one transaction. Locations
+    outside of that place stay as they are, and so do those of files that are only there.
     """
     with contextlib.closing(sqlite3.connect(root / DATABASE)) as database, database:
         (location,) = database.execute(
@@ -106,15 +106,23 @@ def make_relative(root: Path, experiment: str) -> None:
         if not location.startswith("file:") or not location.endswith(f"/{ARTIFACTS}"):
             return
         place = Path(url2pathname(urlsplit(location).path)).parent
-        # Artifacts without a database beside them are no clone's: the user put them there.
-        if (place / ARTIFACTS).exists() and not (place / DATABASE).exists():
-            return
-        kept = len(location) - len(ARTIFACTS)
+        if not (root / ARTIFACTS).exists() and _only_artifacts(place):
+            return  # no clone was there: the user chose the place
         for table, column in _LOCATIONS:
-            database.execute(
-                f"UPDATE {table} SET {column} = substr({column}, ?)"
-                f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
-                (kept + 1, location, len(location) + 1, f"{location}/"),
-            )
+            rows = database.execute(
+                f"SELECT rowid, {column} FROM {table} WHERE substr({column} || '/', 1, ?) = ?",
+                (len(location) + 1, f"{location}/"),
+            ).fetchall()
+            for row, stored in rows:
+                relative = ARTIFACTS + stored.removeprefix(location)
+                lost = (place / relative).exists() and not (root / relative).exists()
+                if table == "experiments" or not lost:
+                    database.execute(
+                        f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (relative, row)
+                    )
     if place != root:
         console.say(f"MLflow's store was made in {place}: it now finds its artifacts in {root}")
+
+
+def _only_artifacts(place: Path) -> bool:
+    return (place / ARTIFACTS).exists() and not (place / DATABASE).exists()

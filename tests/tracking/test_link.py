@@ -137,7 +137,7 @@ def test_a_server_that_dies_does_not_end_the_work(
         began = time.monotonic()
         run.epoch({"psnr": 32.0}, 2)
         assert 5 <= time.monotonic() - began < 15
-        told = "warning: MLflow did not take epoch(s) 2: it does not answer\n"
+        told = "warning: MLflow did not take epoch 2: it does not answer\n"
         assert capsys.readouterr().err == told
         began = time.monotonic()
         for epoch in range(3, 100):
@@ -158,9 +158,9 @@ def test_a_server_that_dies_does_not_end_the_work(
         run.files([file], "weights")
         run.generator(PlainSR(features=4, blocks=1, scale=2), file)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("warning: MLflow did not take epoch(s) 101: ")
+    assert lines[0].startswith("warning: MLflow did not take epoch 101: ")
     assert "Connection re" in lines[0]  # reset at first, refused from then on
-    assert "warning: MLflow did not take epoch(s) 101: Connection refused" in lines[1:]
+    assert "warning: MLflow did not take epoch 101: Connection refused" in lines[1:]
     for what in ("the files of weights", "the model", "the tags", "the end of the run"):
         assert sum(f" {what}: " in line for line in lines) == 1
     assert all(line.startswith("warning: MLflow ") for line in lines)

@@ -265,6 +265,25 @@ def test_a_store_with_absolute_paths_is_mended(
     assert capsys.readouterr().out == ""
 
 
+def test_files_that_are_only_in_the_old_place_are_found_there(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier version, used after a move, made the old place again and wrote new runs there."""
+    import mlflow
+
+    made_by_an_earlier_version(clone, tmp_path / "elsewhere")
+    new = clone.rename(clone.with_name(NAME))
+    work_in(new, monkeypatch)
+    mlflow.set_tracking_uri(f"sqlite:///{new / 'mlflow.db'}")
+    with mlflow.start_run(experiment_id=mlflow.get_experiment_by_name("srpipe").experiment_id):
+        mlflow.log_text("astray", "plots/losses.txt")
+    before = files(clone)
+    assert list(before.values()) == [b"astray"]
+    logged("two")
+    assert contents(new) == ["astray", "model", "one", "two"]
+    assert files(clone) == before
+
+
 def test_a_store_that_was_not_moved_is_mended_without_a_word(
     clone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
