@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from srpipe.core import memory
 from srpipe.core.errors import SrpipeError
 
 T = TypeVar("T")
@@ -25,8 +26,17 @@ def warn(message: str) -> None:
     sys.stderr.flush()
 
 
+_LESS = (
+    "Close other programs, set SRPIPE_WORKERS=1 (fewer processes), or give smaller images or fewer "
+    "at a time."
+)
+
+
 def entry_point(main: Callable[[], None]) -> Callable[[], None]:
-    """Wrap the `main` of a stage: an expected error is printed as one message, with exit code 1."""
+    """Wrap the `main` of a stage: an expected error is printed as one message, with exit code 1.
+
+    So is a lack of memory, which may show anywhere.
+    """
 
     @functools.wraps(main)
     def run() -> None:
@@ -35,6 +45,10 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
             return
         except SrpipeError as error:
             code, message = 1, f"error: {error}"
+        except (MemoryError, RuntimeError, OSError, ImportError) as error:
+            if not memory.ran_out(error):
+                raise
+            code, message = 1, f"error: {memory.described(error, 'this', _LESS)}"
         except KeyboardInterrupt:
             code, message = 130, "stopped; nothing half-written was left"
         # After the except blocks: the failed frames are gone by then, and with them any open

@@ -45,6 +45,10 @@ class OutputError(SrpipeError):
         self.reason = reason
 
 
+class NotEnoughMemoryError(SrpipeError):
+    """Memory, of the machine or of the GPU, does not suffice."""
+
+
 class TrackingError(SrpipeError):
     """MLflow cannot be used."""
 

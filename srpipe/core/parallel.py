@@ -4,10 +4,12 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from srpipe.core import environment
 from srpipe.core.console import progress
+from srpipe.core.errors import NotEnoughMemoryError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,6 +27,10 @@ def parallel(
     `work` must be a module-level function or a `functools.partial` of one. Results come in the
     order of `items` whatever the number of workers, so outputs do not depend on the machine. An
     exception in a worker is raised here and stops the rest.
+
+    Raises:
+        NotEnoughMemoryError: a worker process was ended from outside, as systems do that run out of
+            memory.
     """
     count = min(environment.workers(), len(items))
     if count <= 1:
@@ -38,6 +44,12 @@ def parallel(
         try:
             results = _in_order(pool, work, items, ahead=count * AHEAD)
             yield from progress(results, what=what, total=len(items), unit=unit)
+        except BrokenProcessPool as error:
+            raise NotEnoughMemoryError(
+                f"{what}: one of {count} worker processes was ended from outside, mostly because "
+                f"memory ran out. Set SRPIPE_WORKERS to less than {count}, or close other "
+                "programs, then run the same command again."
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from srpipe.core import environment
-from srpipe.core.errors import DataError, ImageError, SettingsError
+from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, SettingsError
 from srpipe.formats.raster import SixteenBit, read_file, write_png
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import MIN_LR_SIDE
@@ -47,6 +47,7 @@ def upscale(
         ImageError: the image has the wrong type or shape, or is too small.
         CheckpointError: the weights cannot be loaded, or the output is not finite.
         SettingsError: there is no such device or precision.
+        NotEnoughMemoryError: memory does not suffice for an image of this size.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ImageError(
@@ -106,12 +107,13 @@ def upscale_file(
         OutputError: the result cannot be written.
         CheckpointError: as for `upscale`.
         SettingsError: as for `upscale`.
+        NotEnoughMemoryError: as for `upscale`.
     """
     lr = read_file(source, sixteen_bit)
     try:
         sr = enhance(lr)
-    except ImageError as error:
-        raise ImageError(f"{source}: {error}") from error
+    except (ImageError, NotEnoughMemoryError) as error:
+        raise type(error)(f"{source}: {error}") from error
     write_png(target, sr)
 
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from srpipe.core import memory
 from srpipe.core.errors import CheckpointError
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.consistency import make_consistent
@@ -27,7 +28,10 @@ def super_resolve(
         `uint8 (h*scale, w*scale)`.
     """
     sr = unrounded(model, lr, device, bf16=bf16)
-    return to_grey(make_consistent(sr, to_grey(grey_levels(lr) / 255)) if consistent else sr)
+    if consistent:
+        with memory.guarded(f"making {_size(lr, model.scale)} consistent", "Take a smaller image."):
+            sr = make_consistent(sr, to_grey(grey_levels(lr) / 255))
+    return to_grey(sr)
 
 
 def unrounded(
@@ -46,7 +50,22 @@ def unrounded(
 
     Raises:
         CheckpointError: the output is not finite.
+        NotEnoughMemoryError: memory does not suffice for an image of this size.
     """
+    advice = (
+        "Take a smaller image or a generator that needs less (plain_sr_small_x4 the least), or "
+        "close other programs" + ("." if device == "cpu" else ", or set SRPIPE_DEVICE=cpu.")
+    )
+    with memory.guarded(f"super-resolving {_size(lr, model.scale)} on {device}", advice):
+        return _unrounded(model, lr, device, bf16)
+
+
+def _size(lr: RecordedImage, scale: int) -> str:
+    height, width = lr.shape
+    return f"{width}x{height} pixels to {width * scale}x{height * scale}"
+
+
+def _unrounded(model: SRGenerator, lr: RecordedImage, device: str, bf16: bool) -> FloatImage:
     was_training = model.training
     model.eval()
     kind = torch.device(device).type

@@ -1,14 +1,17 @@
 """MLflow runs, shown by `mlflow ui` in the root of the repository.
 
 The store is `mlflow.db` and `mlartifacts/` in the repository the user cloned (also from a temporary
-DVC workspace), unless MLFLOW_TRACKING_URI names a server. Each training is an MLflow run. A resumed
-training continues it, found by its fingerprint, without logging an epoch twice; evaluation
-continues the run that made the weights, found by their SHA-256, so that DVC's outputs hold no run
-id. SRPIPE_MLFLOW=off switches tracking off.
+DVC workspace), unless MLFLOW_TRACKING_URI names a server, which must answer before the work starts
+and may fail later. Each training is an MLflow run. A resumed training continues it, found by its
+fingerprint, without logging an epoch twice; evaluation continues the run that made the weights,
+found by their SHA-256, so that DVC's outputs hold no run id. SRPIPE_MLFLOW=off switches tracking
+off.
 """
 
 import contextlib
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from srpipe.core import console
 from srpipe.core.errors import TrackingError
 from srpipe.core.files import sha256
+from srpipe.tracking.link import OPEN, OPENING, Link, patience, reason
 from srpipe.tracking.store import switched_on, use_store
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ class Run:
     """An open MLflow run; its id is None if tracking is off.
 
     An MLflow error while the run is open becomes a warning and does not stop the work: hours of
-    training are worth more than their record.
+    training are worth more than their record. Epochs that MLflow did not take are sent again later.
     """
 
     run_id: str | None
@@ -41,6 +45,11 @@ class Run:
     # Likewise whether its parameters are logged, and the SHA-256 of its weights.
     described: bool = False
     weights: str | None = None
+    # The folder that locations of artifacts are relative to, if they are.
+    place: Path | None = None
+    link: Link = field(default_factory=Link)
+    # Numbers and time of each epoch that MLflow has not taken yet.
+    unsent: dict[int, tuple[dict[str, float], int]] = field(default_factory=dict)
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log settings under flat names; those of a resumed run stay as they are."""
@@ -48,8 +57,7 @@ class Run:
             return
         import mlflow
 
-        with _reported("the parameters"):
-            mlflow.log_params(_flat(values))
+        self.link.send("the parameters", lambda: mlflow.log_params(_flat(values)))
 
     def tags(self, values: Mapping[str, Any]) -> None:
         """Set tags, which, unlike parameters, may change when a run is resumed."""
@@ -57,15 +65,36 @@ class Run:
             return
         import mlflow
 
-        with _reported("the tags"):
-            mlflow.set_tags(_flat(values))
+        self.link.send("the tags", lambda: mlflow.set_tags(_flat(values)))
 
     def epoch(self, values: Mapping[str, float], epoch: int) -> None:
         """Log an epoch's numbers, except those logged already."""
-        self.metrics(
-            {name: value for name, value in values.items() if epoch not in self.told.get(name, ())},
-            step=epoch,
-        )
+        new = {
+            name: value for name, value in values.items() if epoch not in self.told.get(name, ())
+        }
+        if self.run_id is None or not new:
+            return
+        self.unsent[epoch] = (new, time.time_ns() // 1_000_000)
+        if not self.link.resting:
+            self._send_epochs()
+
+    def _send_epochs(self) -> None:
+        import mlflow
+
+        def send() -> None:
+            for epoch, (numbers, milliseconds) in sorted(self.unsent.items()):
+                mlflow.log_metrics(numbers, step=epoch, timestamp=milliseconds)
+                del self.unsent[epoch]
+
+        first, last = min(self.unsent), max(self.unsent)
+        what = f"epoch {first}" if first == last else f"epochs {first} to {last}"
+        self.link.send(what, send)
+
+    def finish(self) -> None:
+        """Send what MLflow has not taken, once more; what it still refuses is lost to it."""
+        if self.unsent:
+            self.link.rests_until = 0.0
+            self._send_epochs()
 
     def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers, at a step (the epoch) or as final values."""
@@ -73,8 +102,7 @@ class Run:
             return
         import mlflow
 
-        with _reported("metrics"):
-            mlflow.log_metrics(dict(values), step=step)
+        self.link.send("metrics", lambda: mlflow.log_metrics(dict(values), step=step))
 
     def files(self, files: Sequence[Path], folder: str) -> None:
         """Log files as artifacts below `folder`."""
@@ -82,9 +110,14 @@ class Run:
             return
         import mlflow
 
-        with _reported("files"):
-            for file in files:
-                mlflow.log_artifact(str(file), folder)
+        given = [str(file.absolute()) for file in files]
+
+        def send() -> None:
+            with self._artifacts():
+                for file in given:
+                    mlflow.log_artifact(file, folder)
+
+        self.link.send(f"the files of {folder}", send)
 
     def generator(self, model: "SRGenerator", weights: Path) -> None:
         """Log the generator as an MLflow model for any image size; tag the run with its weights."""
@@ -93,40 +126,42 @@ class Run:
         digest = sha256(weights)
         if self.weights == digest:
             return
-        import mlflow
 
-        with _reported("the model"):
-            import numpy as np
-            import torch
-            from mlflow.models import ModelSignature
-            from mlflow.types import Schema, TensorSpec
+        def send() -> None:
+            with self._artifacts():
+                _log_model(model)
 
-            image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
-            mlflow.pytorch.log_model(
-                # In another layout torch warns that its archive may not suit a GPU.
-                model.cpu().to(memory_format=torch.contiguous_format),
-                name="generator",
-                signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
-                # A traced graph runs without this project and loads without running code.
-                serialization_format="pt2",
-                # Sizes of 1 would be fixed in the graph; these stay dynamic.
-                input_example=np.zeros((2, model.channels, 24, 32), np.float32),
-                # Given, because inferring them takes longer than a short training.
-                pip_requirements=[f"torch=={version('torch')}"],
-            )
-        # Last: a resumed training logs the model again unless this tag is set.
+        self.link.send("the model", send)
+        # Last: a resumed training logs the model again unless this tag is set. And whatever failed:
+        # evaluation finds the run by it.
+        self.link.rests_until = 0.0
         self.tags({WEIGHTS_TAG: digest})
 
+    def _artifacts(self) -> contextlib.AbstractContextManager[None]:
+        """Work where locations of artifacts are relative to: DVC may run stages elsewhere."""
+        return contextlib.nullcontext() if self.place is None else contextlib.chdir(self.place)
 
-@contextlib.contextmanager
-def _reported(what: str) -> Iterator[None]:
-    """Turn an MLflow error into a warning."""
-    from mlflow.exceptions import MlflowException
 
-    try:
-        yield
-    except (MlflowException, OSError) as error:  # OSError: what its HTTP client lets through
-        console.warn(f"MLflow did not take {what}: {_first_line(error)}")
+def _log_model(model: "SRGenerator") -> None:
+    import mlflow
+    import numpy as np
+    import torch
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
+    mlflow.pytorch.log_model(
+        # In another layout torch warns that its archive may not suit a GPU.
+        model.cpu().to(memory_format=torch.contiguous_format),
+        name="generator",
+        signature=ModelSignature(inputs=Schema([image]), outputs=Schema([image])),
+        # A traced graph runs without this project and loads without running code.
+        serialization_format="pt2",
+        # Sizes of 1 would be fixed in the graph; these stay dynamic.
+        input_example=np.zeros((2, model.channels, 24, 32), np.float32),
+        # Given, because inferring them takes longer than a short training.
+        pip_requirements=[f"torch=={version('torch')}"],
+    )
 
 
 @contextlib.contextmanager
@@ -206,31 +241,41 @@ def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
         ) from error
 
     try:
-        use_store()
-        opened = mlflow.start_run(**arguments())
-        run_id = opened.info.run_id
-        client = mlflow.MlflowClient()
-        run = Run(
-            run_id,
-            {
-                name: frozenset(each.step for each in client.get_metric_history(run_id, name))
-                for name in opened.data.metrics
-            },
-            bool(opened.data.params),
-            opened.data.tags.get(WEIGHTS_TAG),
-        )
-    except (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError) as error:
+        with patience(*OPENING):
+            place = use_store()
+            opened = mlflow.start_run(**arguments())
+            run_id = opened.info.run_id
+            client = mlflow.MlflowClient()
+            run = Run(
+                run_id,
+                {
+                    name: frozenset(each.step for each in client.get_metric_history(run_id, name))
+                    for name in opened.data.metrics
+                },
+                bool(opened.data.params),
+                opened.data.tags.get(WEIGHTS_TAG),
+                place,
+            )
+    except (
+        mlflow.exceptions.MlflowException,
+        SQLAlchemyError,
+        sqlite3.Error,
+        OSError,
+    ) as error:
         raise TrackingError(
-            f"MLflow at {mlflow.get_tracking_uri()} cannot be used: {_first_line(error)}. Start or "
-            "mend it, correct MLFLOW_TRACKING_URI, or set SRPIPE_MLFLOW=off to go without"
+            f"MLflow at {mlflow.get_tracking_uri()} cannot be used: {reason(error)}. Start or mend "
+            "it, correct or unset MLFLOW_TRACKING_URI, or set SRPIPE_MLFLOW=off to go without"
         ) from error
     status = "FAILED"
-    try:
-        yield run
-        status = "FINISHED"
-    finally:
-        with _reported("the end of the run"):
-            mlflow.end_run(status)
+    with patience(*OPEN):
+        try:
+            yield run
+            status = "FINISHED"
+        finally:
+            run.finish()
+            # Whatever failed before, so that MLflow takes no run for open in this process.
+            run.link.rests_until = 0.0
+            run.link.send("the end of the run", lambda: mlflow.end_run(status))
 
 
 def _newest(condition: str) -> str | None:
@@ -244,10 +289,6 @@ def _newest(condition: str) -> str | None:
         output_format="list",
     )
     return found[0].info.run_id if found else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,16 +1,33 @@
-"""MLflow's store: a database in the repository, unless a server is configured."""
+"""MLflow's store: a database in the repository, unless a server is configured.
 
+The database locates artifacts relative to the repository, so that a moved or copied clone finds its
+own, also by `mlflow ui` in its root. MLflow itself stores absolute locations only.
+"""
+
+import contextlib
 import logging
 import os
+import sqlite3
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import filelock
 
-from srpipe.core import paths
+from srpipe.core import console, paths
 from srpipe.core.errors import SettingsError
 from srpipe.core.files import replacing
 
 EXPERIMENT = "srpipe"
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+# The columns of MLflow's database that locate artifacts.
+_LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
 
 
 def switched_on() -> bool:
@@ -25,8 +42,13 @@ def switched_on() -> bool:
     return given == "on"
 
 
-def use_store() -> None:
-    """Make MLflow use the store, creating it if needed."""
+def use_store() -> Path | None:
+    """Make MLflow use the store, creating it if needed.
+
+    Returns:
+        the folder that artifact locations in the store are relative to: the repository, or None
+        if MLFLOW_TRACKING_URI names another store.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
@@ -36,15 +58,19 @@ def use_store() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        mlflow.set_experiment(name)
-        return
     root = paths.project_root()
-    make_database(root / "mlflow.db")
-    mlflow.set_tracking_uri(f"sqlite:///{root / 'mlflow.db'}")
+    ours = f"sqlite:///{root / DATABASE}"
+    # MLflow sets the variable too, to what it was told to use.
+    if os.environ.get("MLFLOW_TRACKING_URI", ours) not in ("", ours):
+        mlflow.set_experiment(name)
+        return None
+    make_database(root / DATABASE)
+    mlflow.set_tracking_uri(ours)
     if mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=(root / "mlartifacts").as_uri())
+        mlflow.create_experiment(name, artifact_location=(root / ARTIFACTS).as_uri())
+    make_relative(root, name)
     mlflow.set_experiment(name)
+    return root
 
 
 def make_database(path: Path) -> None:
@@ -61,3 +87,42 @@ def make_database(path: Path) -> None:
             left.unlink()
         with replacing(path) as temporary:
             mlflow.MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
+            # That of MLflow's own first experiment, "Default", is below the working directory.
+            with contextlib.closing(sqlite3.connect(temporary)) as database, database:
+                database.execute("UPDATE experiments SET artifact_location = 'mlruns/0'")
+
+
+def make_relative(root: Path, experiment: str) -> None:
+    """Make the absolute locations of an experiment's artifacts relative to the repository.
+
+    Those that MLflow gave an experiment just created, and those that earlier versions of this
+    project left, which name the place where the clone was then. In one transaction. Locations
+    outside of that place stay as they are, and so do those of files that are only there.
+    """
+    with contextlib.closing(sqlite3.connect(root / DATABASE)) as database, database:
+        (location,) = database.execute(
+            "SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)
+        ).fetchone()
+        if not location.startswith("file:") or not location.endswith(f"/{ARTIFACTS}"):
+            return
+        place = Path(url2pathname(urlsplit(location).path)).parent
+        if not (root / ARTIFACTS).exists() and _only_artifacts(place):
+            return  # no clone was there: the user chose the place
+        for table, column in _LOCATIONS:
+            rows = database.execute(
+                f"SELECT rowid, {column} FROM {table} WHERE substr({column} || '/', 1, ?) = ?",
+                (len(location) + 1, f"{location}/"),
+            ).fetchall()
+            for row, stored in rows:
+                relative = ARTIFACTS + stored.removeprefix(location)
+                lost = (place / relative).exists() and not (root / relative).exists()
+                if table == "experiments" or not lost:
+                    database.execute(
+                        f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (relative, row)
+                    )
+    if place != root:
+        console.say(f"MLflow's store was made in {place}: it now finds its artifacts in {root}")
+
+
+def _only_artifacts(place: Path) -> bool:
+    return (place / ARTIFACTS).exists() and not (place / DATABASE).exists()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from srpipe.core import console
+from srpipe.core import console, memory
 from srpipe.metrics.scores import Reference, Scores, reference, score
 from srpipe.models.base import SRGenerator
 from srpipe.models.inference import super_resolve
@@ -52,6 +52,7 @@ def train(
         SettingsError: the batch cannot be split equally among the processes.
         TrainingError: the loss is no longer finite, or another process is lost.
         CheckpointError: the saved state is damaged.
+        NotEnoughMemoryError: memory does not suffice for a step.
     """
     settings, group = task.settings, hardware.group
     task.check(group.size)
@@ -65,9 +66,9 @@ def train(
     references = [reference(task.packed.hr(row), task.packed.lr(row)) for row in rows]
     saver = Saver(store, group, settings.epochs, hardware.save_seconds)
     while progress.epoch <= settings.epochs:
-        if task.adversarial(progress.epoch) and not state.adversarial:
-            state = adversarial_stage(settings, task.packed.scale, state.ema.network, hardware)
-        with translated_errors():
+        with _memory_guarded(task, progress.epoch, hardware), translated_errors():
+            if task.adversarial(progress.epoch) and not state.adversarial:
+                state = adversarial_stage(settings, task.packed.scale, state.ema.network, hardware)
             _train_epoch(task, state, progress, hardware, saver)
         losses = _mean_losses(task, progress, group)
         scores = _validate(state.ema.network, references, len(task.validation_rows), hardware)
@@ -80,6 +81,22 @@ def train(
             on_epoch(record)
     generator = state.ema.network
     return TrainingResult(state.pixel or generator, generator, progress.history)
+
+
+def _memory_guarded(
+    task: Task, epoch: int, hardware: Hardware
+) -> contextlib.AbstractContextManager[None]:
+    settings, own = task.settings, task.settings.batch_size // hardware.group.size
+    crops, key = settings.crops, "train.crops"
+    if task.adversarial(epoch):
+        crops, key = settings.adversarial_crops, "train.adversarial.crops"
+    helps = "close other programs"
+    if hardware.device != "cpu":
+        helps = "share the batch among more GPUs (SRPIPE_PROCESSES)"
+    return memory.guarded(
+        f"training on {own} crops of {crops.size}x{crops.size} pixels on {hardware.device}",
+        f"Lower train.batch_size or {key}.size, or {helps}.",
+    )
 
 
 def _begin(task: Task, hardware: Hardware, store: Store | None) -> tuple[StageState, Progress]:

@@ -239,14 +239,9 @@ def joined(device: str) -> Iterator[tuple[Group, str]]:
 
 @contextlib.contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn a connection error, or a GPU out of memory, into a TrainingError."""
+    """Turn a connection error into a TrainingError."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            f"the GPU's memory is full ({str(error).splitlines()[0]}): lower train.batch_size or "
-            "train.crops.size, or share the batch among more GPUs (SRPIPE_PROCESSES)"
-        ) from error
     except (dist.DistError, RuntimeError) as error:
         if not _of_the_connection(error):
             raise

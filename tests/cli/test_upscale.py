@@ -16,6 +16,7 @@ from srpipe.models.inference import super_resolve
 from srpipe.models.released import weights_file
 from tests.cli.conftest import Refused
 from tests.conftest import MakeImage
+from tests.memory import limited
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +125,40 @@ def test_an_out_that_is_a_file_is_refused(weights: Path, small: Path, refused: R
     message = refused("upscale", "--weights", weights, "--images", small, "--out", "large")
     assert "large" in message
     assert Path("large").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("weights", "spare", "wanted"),
+    [("swift_srgan_x4", 900_000_000, "1.1 GB"), ("plain_sr_x4", 100_000_000, "67 MB")],
+)
+def test_an_image_too_large_for_the_memory(
+    tmp_path: Path, weights: str, spare: int, wanted: str
+) -> None:
+    """One message: which image, what size, how much was wanted, what helps; results before it stay.
+
+    In a process of its own, with that many bytes to spare.
+    """
+    (tmp_path / "small").mkdir()
+    for name, side in (("a.png", 32), ("b.png", 512)):
+        Image.fromarray(np.full((side, side), 90, np.uint8)).save(tmp_path / "small" / name)
+    arguments = ["upscale", "--images", "small", "--out", "large", "--weights", weights]
+    done = limited(
+        "import numpy as np\n"
+        "from srpipe.cli.main import main\n"
+        "from srpipe.enhance.upscale import upscale\n"
+        "import srpipe.formats.listing\n"
+        f"upscale(np.zeros((32, 32), np.uint8), {weights!r})\n",
+        spare,
+        f"main({arguments})\n",
+        tmp_path,
+    )
+    assert done.returncode == 1
+    message = done.stderr.replace("\r", "\n").splitlines()[-1]
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert message == (
+        "error: small/b.png: memory does not suffice for super-resolving 512x512 pixels to "
+        f"2048x2048 on cpu: another {wanted} were not to be had. Take a smaller image or a "
+        "generator that needs less (plain_sr_small_x4 the least), or close other programs."
+    )
+    assert list(upscaled(tmp_path / "large")) == ["a.png"]

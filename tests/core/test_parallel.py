@@ -2,12 +2,13 @@
 
 import operator
 import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from srpipe.core.errors import DataError
+from srpipe.core.errors import DataError, NotEnoughMemoryError
 from srpipe.core.parallel import AHEAD, parallel
 
 
@@ -66,3 +67,18 @@ def test_workers_do_not_run_far_ahead(tmp_path: Path, monkeypatch: pytest.Monkey
     time.sleep(0.3)
     assert len(list(tmp_path.iterdir())) <= 2 * AHEAD < 60
     assert list(results) == list(range(1, 60))
+
+
+def killed(item: int) -> int:
+    """End this process as the kernel does when memory runs out."""
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_a_worker_that_the_system_kills_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the likely reason and the setting, instead of a traceback of Python's pool."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "2")
+    told = "packing: one of 2 worker processes .* memory ran out. Set SRPIPE_WORKERS to less than 2"
+    with pytest.raises(NotEnoughMemoryError, match=told):
+        list(parallel(killed, range(6), what="packing"))

@@ -94,8 +94,6 @@ def workspace(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Work in a copy of the finished workspace, images included."""
     folder = tmp_path / "workspace"
     shutil.copytree(finished, folder)
-    source = folder / "data" / "raw" / "folder" / "source.json"  # holds the folder's absolute path
-    source.write_text(source.read_text(encoding="utf-8").replace(str(finished), str(folder)))
     quiet_environment(monkeypatch, folder)
     return folder
 

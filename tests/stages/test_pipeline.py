@@ -347,10 +347,13 @@ def test_a_training_goes_on_from_the_weights_it_is_given(
 
 
 @uses_mlflow
-def test_mlflow_has_the_whole_story_in_one_run(pipeline: PipelineRun) -> None:
+def test_mlflow_has_the_whole_story_in_one_run(
+    pipeline: PipelineRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Parameters, epochs, test scores, files, and a model that takes images of any size."""
     import mlflow
 
+    monkeypatch.chdir(pipeline.folder)  # where the locations of artifacts are relative to
     client = mlflow.MlflowClient(f"sqlite:///{pipeline.folder / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("srpipe")
     (found,) = client.search_runs([experiment.experiment_id])

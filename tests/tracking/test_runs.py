@@ -2,10 +2,12 @@
 evaluation go on with it.
 """
 
+import errno
 import hashlib
 import importlib
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +232,26 @@ def test_the_model_is_not_logged_again(clone: Path, monkeypatch: pytest.MonkeyPa
     with training_run(resumed=True) as run:
         run.generator(model, weights)
     assert logged == ["generator"] * 2
+
+
+def test_a_run_whose_model_is_not_taken_is_found_by_its_weights(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However long it took to fail: evaluation goes on with it."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        time.sleep(0.2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    flavour = importlib.import_module("mlflow.pytorch")
+    monkeypatch.setattr(flavour, "log_model", fail)
+    weights = save(clone / "generator.pt", b"weights")
+    with training_run() as run:
+        run.generator(SwiftSRGAN(channels=1, features=4, blocks=1, scale=2), weights)
+    told = "warning: MLflow did not take the model: No space left on device\n"
+    assert capsys.readouterr().err == told
+    with tracking.evaluation_run(weights) as again:
+        assert again.run_id == run.run_id
 
 
 # ------------------------------------------------------------------ evaluation

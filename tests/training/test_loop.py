@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 
 from srpipe.core.errors import TrainingError
@@ -32,6 +33,8 @@ from srpipe.training.precision import choose
 from srpipe.training.resume import Store
 from srpipe.training.state import Hardware
 from srpipe.training.steps import Crops
+from tests import survival
+from tests.memory import limited
 from tests.training.small import SETTINGS, STEPS, VALIDATION_ROWS, task
 
 # Our own generator, and everything that can be asked of crops at once.
@@ -621,4 +624,45 @@ def test_a_nan_is_never_saved_as_the_end_of_an_epoch(
         bool(value.isfinite().all())
         for value in state["stage"]["generator"]["network"].values()
         if value.is_floating_point()
+    )
+
+
+@pytest.mark.parametrize(("adversarial", "key"), [(0, "train"), (1, "train.adversarial")])
+def test_too_little_memory_for_a_step(tmp_path: Path, adversarial: int, key: str) -> None:
+    """The stage ends in one message: what was trained on, how much was wanted, which settings help.
+
+    In a process of its own, with 300 MB to spare; the epoch that fails is a pixel epoch, or the
+    adversarial one that follows, with larger crops and a large discriminator.
+    """
+    folder = survival.workspace(tmp_path / "workspace", epochs=1 + adversarial)
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    train = params["train"]
+    train.update(batch_size=128)
+    large = {"size": 64, "per_image": 32}
+    train["adversarial"].update(epochs=adversarial, crops=large)
+    if adversarial:
+        train["crops"]["per_image"] = 32
+        train["adversarial"]["discriminator"]["features"] = 32
+    else:
+        train["crops"].update(large)
+        train["generator"]["features"] = 64
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    done = limited(
+        "import stages.train, torch, numpy as np\n"
+        "from srpipe.enhance.upscale import upscale\n"
+        "upscale(np.zeros((32, 32), np.uint8), 'swift_srgan_x4')\n",
+        300_000_000,
+        "stages.train.main()\n",
+        folder,
+    )
+    assert done.returncode == 1, done.stderr
+    message = done.stderr.replace("\r", "\n").splitlines()[-1]
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert message.startswith(
+        "error: memory does not suffice for training on 128 crops of 64x64 pixels on cpu: another "
+    )
+    assert message.endswith(
+        f" MB were not to be had. Lower train.batch_size or {key}.crops.size, or close other "
+        "programs."
     )

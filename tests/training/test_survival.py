@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import survival
+from tests.server import mlflow_server
 from tests.survival import after_a_change
 
 # They share the training that was left alone with the tests of several processes.
@@ -47,3 +48,47 @@ def test_kills_change_nothing(tmp_path: Path, left_alone: Path) -> None:
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
         runs = database.execute("SELECT name, status FROM runs").fetchall()
     assert runs == [("swift_srgan", "FINISHED")]
+
+
+def test_a_tracking_server_that_dies_does_not_end_the_training(
+    tmp_path: Path, left_alone: Path
+) -> None:
+    """Killed after the first step: the training warns, and ends with the bits of one that nothing
+    befell.
+    """
+    folder = survival.workspace(tmp_path / "untold")
+    with mlflow_server(tmp_path) as server:
+        process = survival.start(folder, MLFLOW_TRACKING_URI=server.uri)
+        try:
+            after_a_change(lambda: folder.glob(".ckpt/*/state.pt"), 0.0)
+            server.kill()
+            out, err = process.communicate(timeout=survival.LONG)
+        finally:
+            process.kill()
+    assert process.returncode == 0, out + err
+    assert "warning: MLflow did not take " in err
+    assert "Traceback" not in err
+    assert survival.hashes(folder) == survival.hashes(left_alone)
+
+
+def test_an_interrupted_training_goes_on_in_another_place(tmp_path: Path, left_alone: Path) -> None:
+    """Killed, its clone renamed, started again: it resumes in the same MLflow run and ends with the
+    bits of one that was left alone. No file knows where it is or was.
+    """
+    folder = survival.workspace(tmp_path / "old")
+    process = survival.start(folder)
+    after_a_change(lambda: folder.glob(".ckpt/*/state.pt"), 0.0)
+    survival.kill_session(process)
+    process.communicate(timeout=60)
+    moved = folder.rename(tmp_path / "neu (ü), [1]")
+    out, _ = survival.finish(moved)
+    assert "going on with an interrupted training" in out
+    assert not folder.exists()
+    assert survival.hashes(moved) == survival.hashes(left_alone)
+    assert survival.told_epochs(moved) == [(1, 1), (2, 1), (3, 1)]
+    (artifacts,) = moved.glob("mlartifacts/*/artifacts/weights")
+    assert (artifacts / "generator.pt").read_bytes() == (moved / "models/generator.pt").read_bytes()
+    files = [path for path in moved.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    places = (str(tmp_path).encode(), tmp_path.as_uri().encode())
+    assert [path for path in files if any(place in path.read_bytes() for place in places)] == []

@@ -15,7 +15,14 @@ from srpipe.core.errors import DataError, ImageError
 from srpipe.core.files import replacing_folder
 from srpipe.core.parallel import parallel
 from srpipe.core.paths import from_user
-from srpipe.data.sources.manifest import Entry, checksum, open_source, some, write_source
+from srpipe.data.sources.manifest import (
+    Entry,
+    checksum,
+    open_source,
+    place_of,
+    some,
+    write_source,
+)
 from srpipe.data.sources.names import Names, read_names
 from srpipe.data.sources.patients import many, patients_of
 from srpipe.formats.listing import list_images
@@ -55,7 +62,7 @@ def fetch(
         for image, (size, crc32) in zip(images, checked, strict=True)
     ]
     with replacing_folder(raw_dir) as temporary:
-        write_source(temporary, "folder", str(root.resolve()), entries)
+        write_source(temporary, "folder", place_of(root), entries)
 
 
 def _images(root: Path) -> list[str]:

@@ -11,7 +11,8 @@
     crc32    of its bytes, 8 hexadecimal digits
 
 `source.json`: `{"kind": "folder" or "zip", "root": path}`; the root is relative to the manifest's
-folder, or absolute.
+folder, or after "repository:" to the repository, or absolute. What lies in the repository is found
+again after the repository was moved.
 """
 
 import csv
@@ -28,6 +29,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from srpipe.core import paths
 from srpipe.core.errors import DataError
 from srpipe.core.files import write_csv, write_json
 
@@ -35,6 +37,7 @@ Kind = Literal["folder", "zip"]
 
 MANIFEST = "manifest.csv"
 SOURCE = "source.json"
+IN_REPOSITORY = "repository:"
 LISTS = ("train_val", "test", "")
 
 _AGAIN = "Run `dvc repro --force download` to list it again, then `dvc repro`."
@@ -127,6 +130,14 @@ def some(names: Sequence[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def place_of(root: Path) -> str:
+    """Return how `source.json` names a place of the user's."""
+    place, repository = root.resolve(), paths.project_root()
+    if place.is_relative_to(repository):
+        return IN_REPOSITORY + place.relative_to(repository).as_posix()
+    return str(place)
+
+
 def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) -> None:
     """Write `manifest.csv` and `source.json` into `folder`, which must exist.
 
@@ -158,7 +169,10 @@ def open_source(folder: Path) -> Source:
         raise DataError(f"{folder / SOURCE} cannot be read: {error}. {_AGAIN}") from error
     if kind not in get_args(Kind) or not isinstance(root, str):
         raise DataError(f"{folder / SOURCE} holds {given}: the kind is folder or zip. {_AGAIN}")
-    source = Source(folder.absolute(), kind, Path(os.path.normpath(folder.absolute() / root)))
+    base = folder.absolute()
+    if root.startswith(IN_REPOSITORY):
+        base, root = paths.project_root(), root.removeprefix(IN_REPOSITORY)
+    source = Source(folder.absolute(), kind, Path(os.path.normpath(base / root)))
     _check(source.entries, str(folder / MANIFEST))
     return source
 

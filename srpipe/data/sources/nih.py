@@ -25,7 +25,7 @@ from typing import Any
 from srpipe.core import console, paths
 from srpipe.core.errors import CredentialsError, DataError, DownloadError
 from srpipe.core.files import replacing_folder
-from srpipe.data.sources.manifest import Entry, parse_lists, some, write_source
+from srpipe.data.sources.manifest import Entry, parse_lists, place_of, some, write_source
 from srpipe.settings.datasets import Nih
 
 DATASET = "nih-chest-xrays/data"
@@ -70,7 +70,7 @@ def fetch(nih: Nih, raw_dir: Path) -> None:
         )
     entries = _list(archive)
     with replacing_folder(raw_dir) as temporary:
-        write_source(temporary, "zip", str(archive.resolve()), entries)
+        write_source(temporary, "zip", place_of(archive), entries)
 
 
 def _cached() -> Path:

@@ -1,6 +1,7 @@
 """The user's own images: everything that is wrong is told before anything is replaced."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,33 @@ def test_images_are_listed_where_they_are(own: Path) -> None:
     assert source.root == own
     assert source.read(source.entries[2]) == (own / "sub/deep/00007_x.png").read_bytes()
     assert sorted(os.listdir("data/raw/folder")) == ["manifest.csv", "source.json"]
+
+
+@pytest.mark.parametrize("given", ["data/own", "{}/data/own"])
+@pytest.mark.parametrize("copied", [False, True])
+def test_images_in_the_repository_move_with_it(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, copied: bool
+) -> None:
+    """However the path was given; a copy reads its own, not those of the old place. So does DVC's
+    temporary workspace, to which the images are not copied.
+    """
+    put(own / "a_1.png")
+    repository = tmp_path / "repository"
+    for name in ("repository", "temporary"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "data").rename(repository / "data")
+    monkeypatch.chdir(repository)
+    fetch(path=given.format(repository))
+    written = Path("data/raw/folder/source.json").read_bytes()
+    moved = tmp_path / "moved"
+    shutil.copytree(repository, moved) if copied else repository.rename(moved)
+    monkeypatch.chdir(moved)
+    assert open_source(Path("data/raw/folder")).root == moved / "data/own"
+    monkeypatch.chdir(tmp_path / "temporary")
+    monkeypatch.setenv("DVC_ROOT", str(moved))
+    fetch(path="data/own")
+    assert open_source(Path("data/raw/folder")).root == moved / "data/own"
+    assert Path("data/raw/folder/source.json").read_bytes() == written
 
 
 def test_the_path_may_be_absolute_or_a_link(own: Path, tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_the_real_client_downloads_once(tmp_path: Path, stub: KaggleStub) -> Non
     )
     assert stub.transfers == [f"GET {FILE}"]
     root = json.loads((tmp_path / "data/raw/nih/source.json").read_text())["root"]
-    assert root == str(cache / "nih-chest-xrays-data.zip")
+    assert root == "repository:cache/srpipe/nih-chest-xrays-data.zip"
 
     asked = len(stub.requests)
     second = run_client(stub.url, tmp_path, token=None)
