@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import noise
+from benchmarks import noise, noise_dicom
 from benchmarks.noise import DOSES, MODEL, Noise, common, detail, fit, main, measure, text
-from srpipe.formats.raster import write_png
+from benchmarks.noise_dicom import Radiograph
+from srpipe.formats.raster import read_file, write_png
 from srpipe.imaging.arrays import GreyImage
 
 SIDE = 1024
@@ -65,16 +66,32 @@ def test_spectra_are_those_of_the_acquisitions(found: Noise) -> None:
 def test_all_is_told_and_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the command line: tables of levels and spectra, the fit, and a PNG file."""
+    """From the command line: tables of levels, spectra and computed radiographs, the fit, and a
+    PNG file, taller by the computed radiographs.
+    """
     (tmp_path / "images").mkdir()
     write_png(tmp_path / "images" / "a.png", radiograph(0))
     out = tmp_path / "noise.png"
-    monkeypatch.setattr("sys.argv", ["noise", str(tmp_path / "images"), "--figure", str(out)])
+    arguments = ["noise", str(tmp_path / "images"), "--figure", str(out)]
+    monkeypatch.setattr("sys.argv", arguments)
+    main()
+    alone = read_file(out, "minmax").shape
+    capsys.readouterr()
+    made = Radiograph("made, chest", radiograph(0).astype(float), 10, False)
+    monkeypatch.setattr(noise_dicom, "read", lambda folder: [made])
+    monkeypatch.setattr("sys.argv", [*arguments, "--dicom", "there"])
     main()
     told = capsys.readouterr().out
-    for words in ("flat parts of 1 images", "| 135  |", "QUANTUM is 2.80", "smooth, dose 1/8"):
+    for words in (
+        "of 1 images",
+        "| 135  |",
+        "QUANTUM is 2.80",
+        "smooth, dose 1/8",
+        "| made, chest",
+    ):
         assert words in told
-    assert out.read_bytes().startswith(b"\x89PNG")
+    height, width = read_file(out, "minmax").shape
+    assert (height, width) == (2 * alone[0], alone[1])
 
 
 def test_the_table_says_what_was_measured(found: Noise) -> None:
