@@ -47,13 +47,16 @@ SHORT = ("psnr", "psnr_masked", "ssim_masked", "lr_psnr", "content_distance")
 PAIRED = ("psnr", "psnr_masked", "ssim", "ssim_masked", "content_distance")
 
 
-def check() -> None:
+def check(*given: Path) -> None:
     """Refuse pages without markers, before anything is computed.
+
+    Args:
+        given: the pages; none: those that this module writes.
 
     Raises:
         DataError: a page is missing or has not each marker once, in order.
     """
-    for page in (README, PAGE):
+    for page in given or (README, PAGE):
         _around(page)
 
 
