@@ -53,7 +53,7 @@ def main() -> None:
         packed,
         sample_images(test, settings.acquisition_images, settings.seed),
         settings.acquisitions,
-        {acquisitions.MODEL: lambda lr: super_resolve(model, lr, device, consistent=consistent)},
+        lambda lr: super_resolve(model, lr, device, consistent=consistent),
         settings.seed,
     )
     metrics["acquisitions"] = acquisitions.summary(

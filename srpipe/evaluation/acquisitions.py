@@ -31,7 +31,7 @@ SCORES = ("psnr", "psnr_masked")
 COLUMNS = ("image", "patient", "acquisition", "method", *SCORES)
 IDEAL = "ideal"
 MODEL = "model"
-# After denoising: as simple as can be, and the model.
+# After denoising: as simple as can be, and the generator.
 DENOISED, DENOISED_MODEL = "denoised", "denoised_model"
 LABELS = {
     "bicubic": "bicubic",
@@ -52,7 +52,11 @@ def recorded(hr: GreyImage, image: str, scale: int, how: Acquisition, seed: int)
 
 
 def methods(
-    lr: RecordedImage, scale: int, noise: float, upscale: Mapping[str, Upscale]
+    lr: RecordedImage,
+    scale: int,
+    noise: float,
+    upscale: Mapping[str, Upscale],
+    after_denoising: Mapping[str, Upscale],
 ) -> dict[str, GreyImage]:
     """Return the SR images of simple methods and of generators, by name.
 
@@ -62,13 +66,13 @@ def methods(
         noise: the standard deviation of its noise in [0, 1], which the denoiser is told. Where it
             is 0, nothing is denoised.
         upscale: generators by name.
+        after_denoising: those which get the denoised image, by the name of that method.
     """
     images = baseline_images(lr, scale, back_projections=3)
     if noise:
         clean = denoised(lr, noise)
         images[DENOISED] = bicubic(clean, scale)
-        for name, generator in upscale.items():
-            images[f"{DENOISED}_{name}"] = generator(clean)
+        images |= {name: generator(clean) for name, generator in after_denoising.items()}
     return images | {name: generator(lr) for name, generator in upscale.items()}
 
 
@@ -76,6 +80,7 @@ def scored(
     pair: Pair,
     acquisitions: Mapping[str, Acquisition],
     upscale: Mapping[str, Upscale],
+    after_denoising: Mapping[str, Upscale],
     *,
     scale: int,
     seed: int,
@@ -86,6 +91,7 @@ def scored(
         pair: the image; its LR is not used.
         acquisitions: by name.
         upscale: generators by name.
+        after_denoising: those which get the denoised image, by the name of that method.
         scale: HR side over LR side.
         seed: of the noise.
 
@@ -96,7 +102,8 @@ def scored(
     rows: list[Row] = []
     for name, how in acquisitions.items():
         lr = recorded(hr, pair.image, scale, how, seed)
-        for method, sr in methods(lr, scale, noise_level(how, lr, scale), upscale).items():
+        noise = noise_level(how, lr, scale)
+        for method, sr in methods(lr, scale, noise, upscale, after_denoising).items():
             error = squared_error(sr, hr)
             values = psnr(float(error.mean())), psnr(float(error[mask].mean()))
             row = (pair.image, pair.patient, name, method, *values)
@@ -108,16 +115,25 @@ def scored_images(
     packed: Packed,
     images: Sequence[str],
     acquisitions: Mapping[str, Acquisition],
-    upscale: Mapping[str, Upscale],
+    upscale: Upscale,
     seed: int,
 ) -> pd.DataFrame:
-    """Return `scored` of packed images, under the ideal acquisition and then the others."""
+    """Return `scored` of packed images, under the ideal acquisition and then the others.
+
+    Args:
+        packed: the images.
+        images: names of those to score.
+        acquisitions: by name.
+        upscale: the generator, scored as `MODEL` and, after denoising, as `DENOISED_MODEL`.
+        seed: of the noise.
+    """
     rows = packed.rows(images)
     parts = [
         scored(
             packed.pair(row),
             {IDEAL: Acquisition(), **acquisitions},
-            upscale,
+            {MODEL: upscale},
+            {DENOISED_MODEL: upscale},
             scale=packed.scale,
             seed=seed,
         )
@@ -156,7 +172,7 @@ def _over_best(
 ) -> dict[str, Any]:
     by_method = rows.pivot(index="image", columns="method", values=score)
     # The model after denoising is no simple method, and is shown beside it.
-    others = by_method.drop(columns=[name for name in by_method if str(name).endswith(model)])
+    others = by_method.drop(columns=[model, DENOISED_MODEL], errors="ignore")
     best = str(others.mean().idxmax())
     gain = by_method[model] - by_method[best]
     patients = rows.drop_duplicates("image").set_index("image")["patient"]

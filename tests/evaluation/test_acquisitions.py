@@ -35,7 +35,14 @@ def table(count: int = 3, seed: int = 0) -> pd.DataFrame:
     """Return the scores of some smooth images."""
     acquisitions = {"ideal": Acquisition(), **NOISY, "deep": Acquisition(bits=12)}
     rows = [
-        scored(smooth(index), acquisitions, {"model": upscale}, scale=4, seed=seed)
+        scored(
+            smooth(index),
+            acquisitions,
+            {"model": upscale},
+            {"denoised_model": upscale},
+            scale=4,
+            seed=seed,
+        )
         for index in range(count)
     ]
     return pd.DataFrame([row for part in rows for row in part])
@@ -107,7 +114,7 @@ def test_the_model_is_compared_with_the_best_simple_method(found: pd.DataFrame) 
 
 def test_packed_images_are_scored_under_the_ideal_acquisition_too(packed: Packed) -> None:
     images = packed.manifest["image"].tolist()[:2]
-    rows = scored_images(packed, images, NOISY, {"model": upscale}, seed=0)
+    rows = scored_images(packed, images, NOISY, upscale, seed=0)
     assert list(dict.fromkeys(rows["acquisition"])) == ["ideal", *NOISY]
     assert sorted(set(rows["image"])) == sorted(images)
 

@@ -192,7 +192,7 @@ def test_only_stages_read_the_parameters() -> None:
         )
     }
     # The results pages read the user's folder as the stage download does.
-    assert asking - {"srpipe/evaluation/comparison/__main__.py"} == {
+    assert asking - {"srpipe/evaluation/comparison/examine.py"} == {
         f"stages/{stage}.py" for stage in STAGES
     }
 

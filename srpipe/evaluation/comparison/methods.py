@@ -23,6 +23,8 @@ SMALL = "plain_sr, small"
 FIDELITY = "plain_sr"
 ADVERSARIAL = "plain_sr, adversarial"
 CONSISTENT = ", consistent"
+# The generator trained on ideal LR alone, from which FIDELITY was trained on; over acquisitions.
+IDEAL_ONLY = "plain_sr, ideal LR only"
 
 
 @dataclass(frozen=True)

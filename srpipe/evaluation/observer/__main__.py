@@ -21,7 +21,7 @@ from srpipe.core.errors import DataError
 from srpipe.core.files import sha256, write_csv, write_json
 from srpipe.core.parallel import parallel
 from srpipe.data.sources.manifest import Entry
-from srpipe.evaluation.comparison.__main__ import chosen
+from srpipe.evaluation.comparison.examine import chosen
 from srpipe.evaluation.comparison.pages import check, replace_block
 from srpipe.evaluation.observer import page
 from srpipe.evaluation.observer.examine import Examined, examined_entry

@@ -13,7 +13,7 @@ from srpipe.acquisition.detector import acquire
 from srpipe.data.packed import Pair
 from srpipe.data.pairs import make_pair
 from srpipe.data.sources.manifest import Entry, Source
-from srpipe.evaluation.comparison.__main__ import MADE
+from srpipe.evaluation.comparison.examine import MADE
 from srpipe.evaluation.comparison.methods import SCALE
 from srpipe.evaluation.observer.detail import lost_and_invented
 from srpipe.evaluation.observer.hotelling import outputs

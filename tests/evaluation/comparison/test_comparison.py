@@ -12,7 +12,7 @@ from srpipe.core.errors import DataError
 from srpipe.data.packed import Pair
 from srpipe.data.pairs import make_pair
 from srpipe.evaluation.comparison import pictures
-from srpipe.evaluation.comparison.__main__ import MADE, chosen, examined
+from srpipe.evaluation.comparison.examine import MADE, chosen, examined
 from srpipe.evaluation.comparison.methods import (
     ADVERSARIAL,
     BACK_PROJECTED,
