@@ -34,6 +34,7 @@ def test_there_is_a_recipe_for_each_released_training() -> None:
     """A stranger can make what srpipe/released/ holds."""
     assert {path.stem for path in RECIPES} >= {
         "plain_sr",
+        "plain_sr_ideal",
         "plain_sr_base",
         "plain_sr_small",
         "swift_srgan",

@@ -20,13 +20,14 @@ from srpipe.models.released import released_names, weights_file
 from tests.models.made import assert_same_images
 
 FIDELITY, ADVERSARIAL = "plain_sr_x4", "plain_sr_x4_adversarial"
+IDEAL_ONLY = "plain_sr_ideal_x4"
 BASE, SMALL, SWIFT = "plain_sr_base_x4", "plain_sr_small_x4", "swift_srgan_x4"
 FACTS = ("data", "licence", "commit", "scores", "training", "metrics")
 
 
 def test_every_released_model_has_a_name() -> None:
     """These are the names that every --weights option and `train.start` take."""
-    assert released_names() == sorted([FIDELITY, ADVERSARIAL, BASE, SMALL, SWIFT])
+    assert released_names() == sorted([FIDELITY, IDEAL_ONLY, ADVERSARIAL, BASE, SMALL, SWIFT])
 
 
 @pytest.mark.parametrize("name", released_names())

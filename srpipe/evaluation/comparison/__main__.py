@@ -33,11 +33,12 @@ from srpipe.models.checkpoint import load_generator, require_scale
 def main() -> None:
     """Score every method on every image and write the pages; or write them from the scores."""
     given = _options()
-    pages.check(pages.README, pages.PAGE, dose.PAGE)  # before the work
+    pages.check()  # before the work
     if given.from_csv is not None:
         pages.write(pages.read_scores(given.from_csv))
         console.say(f"wrote {pages.PAGE}, {pages.SUMMARY} and the table in {pages.README}")
         return
+    pages.check(dose.PAGE)
     weights = released(given.published)
     if given.published is None:
         console.say(f"without {PUBLISHED!r}: no --published was given")

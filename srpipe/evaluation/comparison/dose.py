@@ -24,13 +24,13 @@ from srpipe.evaluation.scorer import Row
 from srpipe.evaluation.tables import aligned_table
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
-from srpipe.models.released import weights_file
 from srpipe.settings.acquisition import Acquisition
 
 PAGE = Path("docs/dose.md")
 CSV = Path("docs/dose.csv")
 FIGURE = Path("docs/figures/dose.png")
-DENOISED_IDEAL = "non-local means, then that"
+GENERATORS = (PUBLISHED, IDEAL_ONLY, ADVERSARIAL, FIDELITY)
+DENOISED_IDEAL = f"non-local means, then {IDEAL_ONLY}"
 # By name; see docs/acquisition.md.
 SHOWN = {
     "ideal": Acquisition(),
@@ -51,14 +51,13 @@ SHOWN = {
 def acquired(weights: Weights, source: Source, entry: Entry) -> list[Row]:
     """Return the scores of one image under every acquisition, a row an acquisition and method."""
     torch.set_num_threads(1)
-    files = {name: weights.files.get(name) for name in (PUBLISHED, FIDELITY, ADVERSARIAL)}
-    generators = {name: _generator(path) for name, path in files.items() if path is not None}
-    ideal_only = _generator(weights_file("plain_sr_ideal_x4"))
+    shown = [name for name in GENERATORS if name in weights.files]
+    generators = {name: _generator(weights.files[name]) for name in shown}
     return acquisitions.scored(
         make_pair(source, MADE, entry),
         SHOWN,
-        {**generators, IDEAL_ONLY: ideal_only},
-        {DENOISED_IDEAL: ideal_only},
+        generators,
+        {DENOISED_IDEAL: generators[IDEAL_ONLY]},
         scale=SCALE,
         seed=SEED,
     )

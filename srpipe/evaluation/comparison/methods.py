@@ -23,7 +23,7 @@ SMALL = "plain_sr, small"
 FIDELITY = "plain_sr"
 ADVERSARIAL = "plain_sr, adversarial"
 CONSISTENT = ", consistent"
-# The generator trained on ideal LR alone, from which FIDELITY was trained on; over acquisitions.
+# Trained on ideal LR alone: what FIDELITY and ADVERSARIAL were trained on from.
 IDEAL_ONLY = "plain_sr, ideal LR only"
 
 
@@ -48,6 +48,7 @@ def released(published: Path | None) -> Weights:
     ours = {
         SWIFT_SRGAN: weights_file("swift_srgan_x4"),
         SMALL: weights_file("plain_sr_small_x4"),
+        IDEAL_ONLY: weights_file("plain_sr_ideal_x4"),
         FIDELITY: weights_file("plain_sr_x4"),
         ADVERSARIAL: weights_file("plain_sr_x4_adversarial"),
     }

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from srpipe.core.errors import DataError
 from srpipe.data.packed import Pair
@@ -19,6 +18,7 @@ from srpipe.evaluation.comparison.methods import (
     BICUBIC,
     CONSISTENT,
     FIDELITY,
+    IDEAL_ONLY,
     PUBLISHED,
     PUBLISHED_PROJECTED,
     SMALL,
@@ -27,54 +27,11 @@ from srpipe.evaluation.comparison.methods import (
     all_images,
     released,
 )
-from srpipe.formats.raster import encode_png
 from srpipe.imaging.resample import back_project, bicubic
 from srpipe.metrics.scores import reference, score
-from srpipe.models.checkpoint import LoadedGenerator, load_generator, save_plain, save_released
+from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
-from srpipe.models.plain_sr import PlainSR
 from srpipe.models.released import weights_file
-from srpipe.models.srresnet import SwiftSRGAN
-from tests.conftest import MakeImage
-
-ROOT = Path(__file__).resolve().parents[3]
-TINY = {"channels": 1, "features": 4, "blocks": 1, "scale": 4, "bicubic_skip": True}
-
-
-@pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in a folder with the repository's settings."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SRPIPE_DEVICE", "cpu")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, make_image: MakeImage) -> Path:
-    """Return a folder of four radiographs of three patients, one of them in a folder below."""
-    names = ("00000002_000.png", "00000001_000.png", "00000001_001.png", "sub/00000003_004.png")
-    for seed, name in enumerate(names):
-        path = tmp_path / "hr" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_png(make_image(seed, 160, 192)))
-    (tmp_path / "hr/notes.txt").write_text("not read")
-    return tmp_path / "hr"
-
-
-@pytest.fixture
-def weights(tmp_path: Path) -> Weights:
-    """Return two tiny generators in the places of ours, and a colour one for the published."""
-    files = {}
-    for seed, name in enumerate((FIDELITY, ADVERSARIAL)):
-        torch.manual_seed(seed)
-        model = PlainSR(**TINY)
-        torch.nn.init.normal_(model.tail.weight, std=0.02)
-        files[name] = tmp_path / f"{seed}.safetensors"
-        save_released(files[name], LoadedGenerator(model, "plain_sr", TINY, 4, {}), {})
-    arguments = {**TINY, "channels": 3, "bicubic_skip": False}
-    colour = LoadedGenerator(SwiftSRGAN(**arguments), "swift_srgan", arguments, 4, {})
-    save_plain(tmp_path / "published.pth.tar", colour)
-    return Weights({PUBLISHED: tmp_path / "published.pth.tar", **files})
 
 
 def first(folder: Path, listed: Path) -> Pair:
@@ -123,7 +80,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_the_released_generators_are_compared() -> None:
     """Each as it is and made consistent; the published one too, where its file is given."""
-    ours = (SWIFT_SRGAN, SMALL, FIDELITY, ADVERSARIAL)
+    ours = (SWIFT_SRGAN, SMALL, IDEAL_ONLY, FIDELITY, ADVERSARIAL)
     both = [name + end for name in ours for end in ("", CONSISTENT)]
     assert released(None).names == [BICUBIC, BACK_PROJECTED, *both]
     assert released(None).files[FIDELITY] == weights_file("plain_sr_x4")
