@@ -65,7 +65,8 @@ def test_what_a_recipe_starts_from_is_there_and_fits(recipe: Path) -> None:
 
 
 def test_our_generator_grows_from_the_small_one() -> None:
-    """In two steps, each of which a recipe makes."""
-    assert changed(ROOT / "recipes/plain_sr.txt").train.start == "plain_sr_base_x4"
+    """In three steps, each of which a recipe makes."""
+    assert changed(ROOT / "recipes/plain_sr.txt").train.start == "plain_sr_ideal_x4"
+    assert changed(ROOT / "recipes/plain_sr_ideal.txt").train.start == "plain_sr_base_x4"
     assert changed(ROOT / "recipes/plain_sr_base.txt").train.start == "plain_sr_small_x4"
     assert changed(ROOT / "recipes/plain_sr_small.txt").train.start is None
