@@ -11,7 +11,8 @@
     crc32    of its bytes, 8 hexadecimal digits
 
 `source.json`: `{"kind": "folder" or "zip", "root": path}`; the root is relative to the manifest's
-folder, or absolute.
+folder, or absolute. Of a user's folder it also says which files are not images that are read:
+`"left_out": {".webp": {"files": 5, "first": [names]}}`, by kind.
 """
 
 import csv
@@ -21,7 +22,7 @@ import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -127,8 +128,16 @@ def some(names: Sequence[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) -> None:
+def write_source(
+    folder: Path,
+    kind: Kind,
+    root: str,
+    entries: Iterable[Entry],
+    left_out: Mapping[str, Any] | None = None,
+) -> None:
     """Write `manifest.csv` and `source.json` into `folder`, which must exist.
+
+    `left_out` is what else was there, as `formats.listing.Listing.counts` says it.
 
     Raises:
         DataError: no image, two images with one name, or an image without a patient.
@@ -137,7 +146,8 @@ def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) 
     listed = sorted(entries, key=lambda entry: entry.image)
     _check(listed, str(folder / MANIFEST))
     write_csv(folder / MANIFEST, pd.DataFrame([asdict(entry) for entry in listed], columns=COLUMNS))
-    write_json(folder / SOURCE, {"kind": kind, "root": root})
+    more = {} if left_out is None else {"left_out": left_out}
+    write_json(folder / SOURCE, {"kind": kind, "root": root, **more})
 
 
 def open_source(folder: Path) -> Source:
