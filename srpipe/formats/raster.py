@@ -236,6 +236,8 @@ def _decode(data: bytes, name: str) -> tuple[Prepared, Image.Image]:
             # Pillow only warns about an image over its limit by less than a factor of two.
             warnings.simplefilter("error", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # Too many values for a tag: the first is taken. Common in scanners' files.
+            warnings.filterwarnings("ignore", message="Metadata Warning")
             prepared = _prepare(data)
             image = Image.open(io.BytesIO(prepared.pixels), formats=FORMATS)
             if image.mode not in _SIXTEEN_BIT_MODES + _EIGHT_BIT_MODES:

@@ -95,10 +95,11 @@ def _page(data: bytes) -> Directory:
     """Return the only page that is neither a preview nor a mask."""
     page = first_directory(data)
     big = data[2:4] in (b"+\0", b"\0+")
-    pages, seen = [page], set()
-    while page.next and page.next not in seen and not page.cut:
-        seen.add(page.next)
+    pages = [page]
+    while page.next and not page.cut:
         page = read_directory(data, page.order, big, page.next)
+        if page in pages:  # some writers end the list with a way back
+            break
         pages.append(page)
     if any(each.cut for each in pages):
         raise ValueError("it is cut: its pages are not all there")

@@ -183,6 +183,14 @@ def test_previews_and_masks_are_passed_over() -> None:
     assert np.array_equal(full(old), array), "the older mark of a preview"
 
 
+def test_a_list_of_pages_that_leads_back_has_an_end() -> None:
+    """To the page itself, as some writers have it."""
+    data = tiff(values(8), 8)
+    count = int.from_bytes(data[8:10], "little")
+    place = 10 + 12 * count
+    assert np.array_equal(full(data[:place] + b"\x08\0\0\0" + data[place + 4 :]), values(8))
+
+
 def _pages(pages: list[Any], marks: tuple[int, ...]) -> bytes:
     """Return a TIFF of pages with NewSubfileType."""
     buffer = io.BytesIO()
@@ -220,6 +228,12 @@ def test_tags_that_pixels_do_not_need_may_be_damaged() -> None:
         told: list[str] = []
         assert np.array_equal(read_grey(data, "x.tif", "minmax", told.append), values(8))
         assert told == [f"x.tif: cannot be read and is ignored: its tag {damaged[0]}"]
+
+
+def test_of_too_many_values_the_first_is_taken() -> None:
+    """Scanners write two where one is meant, and nothing is wrong with their images."""
+    data = tiff(values(8), 8, more=[tag("<", 284, [1, 1], SHORT)])
+    assert np.array_equal(full(data), values(8))
 
 
 def test_tags_that_pixels_need_must_not_be_damaged() -> None:
