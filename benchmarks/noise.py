@@ -82,8 +82,10 @@ def main() -> None:
     given = parser.parse_args()
     # Before the images, which take a while: pydicom may be missing.
     radiographs = noise_dicom.read(given.dicom) if given.dicom else []
-    files = image_files(given.images, "FOLDER").values()
-    shown = console.progress(files, what="noise", total=len(files), unit="image")
+    files, listing = image_files(given.images, "FOLDER")
+    if listing.left_out:
+        console.say(f"not read: {listing.describe()}")
+    shown = console.progress(files.values(), what="noise", total=len(files), unit="image")
     found = measure(read_file(path, "minmax") for path in shown)
     print(text(found))
     curves = [noise_dicom.measure(each) for each in radiographs]

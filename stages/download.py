@@ -12,22 +12,26 @@ def main() -> None:
     params = load_params()
     name = params.data.name
     raw_dir = paths.raw(name)
+    left_out = ""
     match name:
         case "phantom":
             phantom.fetch(params.datasets.phantom, raw_dir)
         case "folder":
-            folder.fetch(
+            listing = folder.fetch(
                 params.datasets.folder,
                 raw_dir,
                 scale=params.downsample.scale,
                 sixteen_bit=params.downsample.sixteen_bit,
                 use_lists=params.split.use_lists,
             )
+            left_out = f"; {listing.summary()}" if listing.left_out else ""
         case "nih":
             nih.fetch(params.datasets.nih, raw_dir)
     entries = open_source(raw_dir).entries
     patients = {entry.patient for entry in entries}
-    console.say(f"{name}: {len(entries)} images of {len(patients)} patients, in {raw_dir}")
+    console.say(
+        f"{name}: {len(entries)} images of {len(patients)} patients, in {raw_dir}{left_out}"
+    )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border 
                             (ImageNet), in tiles of at most 512x512; lower is better. A generator
                             trained with a content loss on this network, our default, is favoured
 
+Files that are not read are counted by kind, below the table and in the JSON file (left_out).
+
 Weights: a checkpoint of this project, or the state dict of a plain_sr, swift_srgan or srgan (.pt,
 .pth, .pth.tar, .safetensors) as other trainers write it: DDP's "module.", torch.compile's
 "_orig_mod.", under "params_ema", "state_dict" or any other key. No code in them is run. A colour
@@ -86,7 +88,8 @@ def run(options: argparse.Namespace) -> None:
 
     weights = weights_file(options.weights)
     loaded = load_generator(weights)
-    files = _listed(image_files(options.images, "--images"), options.list)
+    found, listing = image_files(options.images, "--images")
+    files = _listed(found, options.list)
     rows = evaluate_folder(
         files,
         loaded,
@@ -97,11 +100,14 @@ def run(options: argparse.Namespace) -> None:
     )
     what = f"{loaded.architecture} {loaded.scale}x" + (", consistent" * options.consistent)
     print(summary_text(rows, f"{weights.name} ({what})", options.back_projections))
+    if listing.left_out:
+        print(f"Of {options.images} {listing.summary()}.")
     if options.json is not None:
         columns = [column for column in rows[0] if column != "image"]
         mean = {column: _mean(rows, column) for column in columns}
         images = [_rounded_row(row) for row in rows]
-        write_json(options.json, {"consistent": options.consistent, "mean": mean, "images": images})
+        scores = {"mean": mean, "images": images, "left_out": listing.counts()}
+        write_json(options.json, {"consistent": options.consistent, **scores})
 
 
 def _listed(files: dict[str, Path], names: Path | None) -> dict[str, Path]:

@@ -23,7 +23,7 @@ def add_sixteen_bit(parser: argparse.ArgumentParser) -> None:
         "--sixteen-bit",
         choices=("minmax", "full_range"),
         default="minmax",
-        help="how 16-bit images become 8-bit: own range (default) or 0..65535",
+        help="how 9 to 16 bits become 8: own range (default) or the depth's, 0..2^bits-1",
     )
 
 

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from srpipe.cli.options import Commands, add_sixteen_bit, raw_text
 from srpipe.core import console, environment
+from srpipe.core.errors import DataError, ImageError
 from srpipe.models.released import DEFAULT, released_names
+
+# Images that could not be read shown in a message.
+SHOWN = 10
 
 UPSCALE = """\
 Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-bit grey PNGs.
@@ -14,6 +18,9 @@ Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-b
 16-bit images become 8-bit first, as in the pipeline. --consistent changes each result, no more than
 needed, until it downsamples to its input within 8-bit rounding: nothing in the input is lost, its
 noise included.
+
+An image that cannot be read does not stop the others: the end names it and why, and the exit code
+is 1. Files of other kinds are counted.
 
 Not for diagnosis: a network can blur or invent detail. See MODEL_CARD.md.
 """
@@ -59,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     from srpipe.enhance.upscale import load, targets, upscale, upscale_file
     from srpipe.formats.listing import image_files
 
-    files = image_files(options.images, "--images")
+    files, listing = image_files(options.images, "--images")
     written = targets(files, options.images, options.out)
     loaded = load(options.weights)
     device = environment.device_name()
@@ -70,11 +77,28 @@ def run(options: argparse.Namespace) -> None:
         precision=options.precision,
         device=device,
     )
+    failed: list[str] = []
     for name, path in console.progress(
         files.items(), what="upscale", total=len(files), unit="image"
     ):
-        upscale_file(path, written[name], enhance, options.sixteen_bit)
-    console.say(
-        f"{len(files)} image(s) in {options.out}, {loaded.scale} times as large each way, by "
-        f"{options.weights} on {device}"
-    )
+        try:
+            upscale_file(path, written[name], enhance, options.sixteen_bit)
+        except ImageError as error:
+            failed.append(str(error))
+    if done := len(files) - len(failed):
+        left_out = f"; {listing.summary()}" if listing.left_out else ""
+        console.say(
+            f"{done} image(s) in {options.out}, {loaded.scale} times as large each way, by "
+            f"{options.weights} on {device}{left_out}"
+        )
+    if failed:
+        raise DataError(_failures(failed, len(files)))
+
+
+def _failures(failed: list[str], total: int) -> str:
+    """Return the message about images that could not be read: all counted, a few named."""
+    if total == 1:
+        return failed[0]
+    shown = "".join(f"\n  {reason}" for reason in failed[:SHOWN])
+    rest = f"\n  and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+    return f"{len(failed)} of {total} images were not made:{shown}{rest}"

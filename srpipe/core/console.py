@@ -1,6 +1,7 @@
 """Terminal output: progress, messages, and one clear message for an error."""
 
 import functools
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -51,8 +52,9 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
             code, message = 1, f"error: {memory.described(error, 'this', _LESS)}"
         except KeyboardInterrupt:
             code, message = 130, "stopped; nothing half-written was left"
-        # After the except blocks: the failed frames are gone by then, and with them any open
-        # progress bar, whose line the message would otherwise share.
+        # After the except blocks: the failed frames are gone by then, or in cycles with the error,
+        # and with them any open progress bar, whose line the message would otherwise share.
+        gc.collect()
         # Of several training processes on a machine one reports for all: they read the same files.
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(message + _former_outputs(), file=sys.stderr)

@@ -15,6 +15,7 @@ SYSTEM = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
 TEXTS = frozenset(
     (".txt", ".csv", ".tsv", ".json", ".md", ".html", ".xml", ".yaml", ".yml", ".pdf", ".xlsx")
 )
+LeftOut = dict[str, dict[str, int | list[str]]]
 # Names of a kind shown in a message.
 SHOWN = 3
 
@@ -35,13 +36,27 @@ class Listing:
         for kind, names in sorted(self.left_out.items()):
             rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             kinds.append(f"{len(names)} {kind} ({', '.join(names[:SHOWN])}{rest})")
-        return "; ".join(kinds)
+        # Names that are not UTF-8 can be shown too.
+        return "; ".join(kinds).encode("utf-8", "backslashreplace").decode("utf-8")
+
+    def summary(self) -> str:
+        """Return a sentence about what was left out, for the end of a report; else ""."""
+        if not self.left_out:
+            return ""
+        total = sum(map(len, self.left_out.values()))
+        return f"{total} file(s) are not read: {self.describe()}"
+
+    def counts(self) -> LeftOut:
+        """Return the same for a JSON file: of each kind, how many there are and a few names."""
+        return {
+            kind: {"files": len(names), "first": names[:SHOWN]}
+            for kind, names in sorted(self.left_out.items())
+        }
 
     def report(self, where: Path) -> None:
         """Warn of files that were left out, if there are any."""
         if self.left_out:
-            total = sum(map(len, self.left_out.values()))
-            console.warn(f"{where}: {total} file(s) are not read: {self.describe()}")
+            console.warn(f"{where}: {self.summary()}")
 
 
 def list_files(root: Path) -> list[str]:
@@ -88,8 +103,10 @@ def list_images(root: Path) -> Listing:
     return Listing(images, left_out)
 
 
-def image_files(path: Path, option: str) -> dict[str, Path]:
-    """Return the images that a user asks for, by paths below the folder; warn of other files.
+def image_files(path: Path, option: str) -> tuple[dict[str, Path], Listing]:
+    """Return the images that a user asks for, by paths below the folder, and the listing.
+
+    Warns of other files.
 
     Args:
         path: an image, or a folder of images, with its subfolders.
@@ -99,7 +116,7 @@ def image_files(path: Path, option: str) -> dict[str, Path]:
         DataError: there is none.
     """
     if path.is_file():
-        return {path.name: path}
+        return {path.name: path}, Listing([path.name])
     if not path.is_dir():
         raise DataError(f"{option}: {path} does not exist: give a folder of images, or one image")
     listing = list_images(path)
@@ -110,7 +127,7 @@ def image_files(path: Path, option: str) -> dict[str, Path]:
             f"{found}"
         )
     listing.report(path)
-    return {name: path / name for name in listing.images}
+    return {name: path / name for name in listing.images}, listing
 
 
 def _is_dicom(path: Path) -> bool:

@@ -1,21 +1,46 @@
-"""Reading and writing image files; the only module that knows their formats.
+"""Reading and writing image files; with its neighbours, the only module that knows their formats.
 
 All other modules see 8-bit grey, `uint8 (height, width)`, 0 black and 255 white.
 
 Supported are PNG, JPEG and TIFF, recognised by content, not by file name:
 
-    grey, 8 bits        unchanged
-    grey, 1 to 4 bits   scaled to 0..255
-    grey, 16 bits       mapped linearly to 0..255 and rounded, by the setting `sixteen_bit`:
-                          "minmax"      the image's own minimum..maximum; a constant image is 0
-                          "full_range"  0..65535
-    colour, palette     ITU-R BT.601 luma; where red, green and blue are equal, that is their value
-    alpha               dropped
-    WhiteIsZero (TIFF)  inverted, so that 0 is black (like DICOM's MONOCHROME1)
-    EXIF orientation    applied
+    grey, 8 bits         unchanged
+    grey, 1, 2, 4 bits   scaled to 0..255
+    grey, 9 to 16 bits   mapped linearly to 0..255 and rounded, by the setting `sixteen_bit`:
+                           "minmax"      the image's own minimum..maximum; a constant image is 0
+                           "full_range"  0..2^bits - 1
+    colour, palette      ITU-R BT.601 luma; where red, green and blue are equal, that is their value
+    alpha                dropped
+    WhiteIsZero (TIFF)   inverted over the range of its bits, so that 0 is black (like DICOM's
+                         MONOCHROME1)
+    EXIF orientation     applied; XMP's where EXIF has none
 
-Refused, with an `ImageError`: truncated files, failed checksums, several pages or frames, floating
-point, signed numbers, values over 65535, 16-bit colour or alpha, CMYK, Lab, images above Pillow's
+The bits of grey values:
+
+    TIFF, packed         BitsPerSample, 9 to 15: samples lie side by side, rows begin at a byte
+    TIFF, 16-bit words   16; less if BitsPerSample says so (uncompressed, by the number of bytes),
+                         or if MaxSampleValue is 2^n - 1 for an n of 8 to 15: another MaxSampleValue
+                         is the largest value that occurs, and says nothing of the range
+    TIFF, 32-bit or      16; values must be 0..65535, and not WhiteIsZero. Compressed 32-bit numbers
+    signed 16-bit        must be of low byte first
+    PNG of 16 bits       16: the standard has values of n bits (sBIT) scaled up to 16. Where no
+                         value is above 2^n - 1, and one is none that scaling makes, the writer has
+                         not scaled them: n
+    values above these   16, with a warning
+
+TIFF may be of either byte order, BigTIFF, in strips or tiles, and compressed by PackBits, LZW,
+deflate, LZMA, Zstandard, JPEG (8 bits) or CCITT (1 bit); 8 and 16 bits may have a predictor.
+
+Of a TIFF of several pages the one is read that is not marked as a preview (of reduced resolution)
+or a mask; of a JPEG of several pictures (MPO) the first, if all others are previews. Thumbnails
+within EXIF blocks are not looked at.
+
+Damage of the pixels is refused: truncated files, checksums of PNG's pixel chunks. Damage beside
+them (colour profiles, texts, a part of an EXIF block, TIFF tags that pixels do not need, texts and
+profiles over Pillow's limits) is ignored and told, except where it hides the orientation.
+
+Refused, with an `ImageError`, are also: several full pages, pictures or frames, floating point,
+negative numbers, values over 65535, 16-bit colour or alpha, CMYK, Lab, images above Pillow's
 decompression-bomb limit, and every other format. Damage that a format does not record (bits flipped
 inside JPEG data) cannot be detected.
 """
@@ -24,22 +49,27 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from srpipe.core import console
 from srpipe.core.errors import ImageError
 from srpipe.core.files import replacing
+from srpipe.formats import jpeg, png, tiff
+from srpipe.formats.orientation import upright
+from srpipe.formats.prepared import FORMATS, Packed, Prepared, UnsuitableError
 from srpipe.imaging.arrays import GreyImage
 
 SixteenBit = Literal["minmax", "full_range"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".tif", ".tiff")
 
-_FORMATS = ("PNG", "JPEG", "TIFF")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
 _ALLOWED = (
@@ -61,20 +91,36 @@ _DECODING_FAULTS = (
     zlib.error,
 )
 
-_BITS_PER_SAMPLE = 258
-_PHOTOMETRIC = 262
-_SAMPLE_FORMAT = 339
-_WHITE_IS_ZERO = 0
-_UNSIGNED = 1
+
+@dataclass(frozen=True)
+class Values:
+    """An image's grey values in the range of the file: 0 is black, the highest is white.
+
+    Attributes:
+        array: whole numbers (height, width), upright.
+        low: the lowest value that there could be.
+        high: the highest.
+        bits: how many bits hold a value, 8 to 16.
+        ignored: what of the file could not be read and was not needed.
+    """
+
+    array: npt.NDArray[Any]
+    low: int
+    high: int
+    bits: int
+    ignored: tuple[str, ...]
 
 
-def read_grey(data: bytes, name: str, sixteen_bit: SixteenBit) -> GreyImage:
+def read_grey(
+    data: bytes, name: str, sixteen_bit: SixteenBit, tell: Callable[[str], None] = console.warn
+) -> GreyImage:
     """Decode a whole image file to grey.
 
     Args:
         data: the bytes of the file.
         name: what to call the file in messages.
-        sixteen_bit: how 16-bit values are mapped; see the module docstring.
+        sixteen_bit: how values of more than 8 bits are mapped; see the module docstring.
+        tell: receives a message if something beside the pixels could not be read.
 
     Returns:
         uint8 (height, width), 0 black to 255 white.
@@ -82,16 +128,58 @@ def read_grey(data: bytes, name: str, sixteen_bit: SixteenBit) -> GreyImage:
     Raises:
         ImageError: the file is damaged or not supported.
     """
-    image = _decode(data, name)
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return _to_eight_bits(_sixteen_bit_values(image, name), sixteen_bit)
-    return np.array(_eight_bit_grey(image), dtype=np.uint8)
+    values = read_values(data, name)
+    if values.ignored:
+        tell(f"{name}: cannot be read and is ignored: {', '.join(values.ignored)}")
+    return to_eight_bits(values, sixteen_bit)
+
+
+def read_values(data: bytes, name: str) -> Values:
+    """Decode a whole image file to grey values of its own range; see `read_grey`.
+
+    Raises:
+        ImageError: the file is damaged or not supported.
+    """
+    prepared, image = _decode(data, name)
+    ignored = prepared.ignored
+    if prepared.packed is not None:
+        array, bits = _unpacked(np.asarray(image), prepared.packed), prepared.packed.bits
+    elif image.mode in _SIXTEEN_BIT_MODES:
+        array = _words(image, prepared.signed, name)
+        bits = _used_bits(array, prepared)
+        if bits > prepared.stated_bits and prepared.stated_by != "sBIT":
+            ignored += (
+                f"{prepared.stated_by} of {prepared.stated_bits} bits, which values exceed",
+            )
+    else:
+        array, bits = np.array(_eight_bit_grey(image), dtype=np.uint8), 8
+    high = 2**bits - 1
+    if prepared.white_is_zero:
+        array = high - array
+    return Values(upright(array, prepared.orientation), 0, high, bits, ignored)
+
+
+def to_eight_bits(values: Values, sixteen_bit: SixteenBit) -> GreyImage:
+    """Map grey values to uint8 (height, width); those of 8 bits stay as they are."""
+    if values.bits == 8:
+        return values.array
+    array = values.array.astype(np.int64)
+    if sixteen_bit == "full_range":
+        low, high = values.low, values.high
+    else:
+        low, high = int(array.min()), int(array.max())
+    if low == high:
+        return np.zeros(array.shape, dtype=np.uint8)
+    # In integers, rounding half up, so that the result is the same on every machine.
+    span = high - low
+    return (((array - low) * 510 + span) // (2 * span)).astype(np.uint8)
 
 
 def read_size(data: bytes) -> tuple[int, int]:
     """Return (height, width) as stored, from the header of a file that `read_grey` accepted."""
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-        return image.height, image.width
+    prepared = _prepare(data)
+    with Image.open(io.BytesIO(prepared.pixels), formats=FORMATS) as image:
+        return image.height, prepared.packed.width if prepared.packed else image.width
 
 
 def read_file(path: Path, sixteen_bit: SixteenBit) -> GreyImage:
@@ -134,8 +222,8 @@ def write_png(path: Path, array: GreyImage) -> None:
         temporary.write_bytes(data)
 
 
-def _decode(data: bytes, name: str) -> Image.Image:
-    """Return the upright image with every pixel decoded, in an allowed mode."""
+def _decode(data: bytes, name: str) -> tuple[Prepared, Image.Image]:
+    """Return what is known of a file, and its image as stored, decoded, in an allowed mode."""
     if not data:
         raise ImageError(f"{name} is empty (0 bytes). {_MEND}")
     if data[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
@@ -145,24 +233,19 @@ def _decode(data: bytes, name: str) -> Image.Image:
         )
     try:
         with warnings.catch_warnings():
-            # Pillow only warns about a truncated TIFF directory, an unreadable EXIF block, and an
-            # image over its pixel limit by less than a factor of two.
+            # Pillow only warns about an image over its limit by less than a factor of two.
             warnings.simplefilter("error", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            # Harmless, and common in scanners' files.
+            # Too many values for a tag: the first is taken. Common in scanners' files.
             warnings.filterwarnings("ignore", message="Metadata Warning")
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            _refuse_unsuitable(image, data, name)
-            if image.format == "PNG":
-                # Decoding stops at the last pixel and ignores checksums; this verifies them all.
-                image.verify()
-                image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            prepared = _prepare(data)
+            image = Image.open(io.BytesIO(prepared.pixels), formats=FORMATS)
+            if image.mode not in _SIXTEEN_BIT_MODES + _EIGHT_BIT_MODES:
+                raise UnsuitableError(f"is a {image.format} file in {image.mode}")
             image.load()
-            # In place: a transposed copy would lose the format and the tags of the file.
-            ImageOps.exif_transpose(image, in_place=True)
-            return image
-    except ImageError:
-        raise
+            return prepared, image
+    except UnsuitableError as error:
+        raise ImageError(f"{name} {error}. {_ALLOWED}: {error.advice}.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(
             f"{name} has too many pixels: allowed are {Image.MAX_IMAGE_PIXELS:,}. Pillow says: "
@@ -175,71 +258,58 @@ def _decode(data: bytes, name: str) -> Image.Image:
         raise ImageError(f"{name} is damaged: {error}. {_MEND}") from error
 
 
-def _refuse_unsuitable(image: Image.Image, data: bytes, name: str) -> None:
-    frames = getattr(image, "n_frames", 1)
-    if frames != 1:
-        raise ImageError(
-            f"{name} is a {image.format} file of {frames} pages. {_ALLOWED}: save each page as a "
-            "file of its own."
-        )
-    if image.mode not in _SIXTEEN_BIT_MODES + _EIGHT_BIT_MODES:
-        kind = {"F": "floating point"}.get(image.mode, image.mode)
-        raise ImageError(f"{name} is a {image.format} file in {kind}. {_ALLOWED}: convert it.")
-    # Pillow would silently drop the lower 8 bits, and `sixteen_bit` would have no effect.
-    if image.mode not in _SIXTEEN_BIT_MODES and _bits_per_channel(image, data) > 8:
-        raise ImageError(
-            f"{name} has more than 8 bits a channel together with colour or alpha. {_ALLOWED}: "
-            "save it as 16-bit grey without alpha."
-        )
-    if set(_tag(image, _SAMPLE_FORMAT)) - {_UNSIGNED} and image.mode not in _SIXTEEN_BIT_MODES:
-        raise ImageError(f"{name} holds signed numbers. {_ALLOWED}, without sign: convert it.")
-
-
-def _bits_per_channel(image: Image.Image, data: bytes) -> int:
-    if image.format == "PNG":
-        return data[24]  # in the header chunk, which is first and has a fixed layout
-    return max(_tag(image, _BITS_PER_SAMPLE), default=8)
-
-
-def _tag(image: Image.Image, number: int) -> tuple[int, ...]:
-    """Return a TIFF tag's values; none if the tag is absent or the image is not a TIFF."""
-    value = getattr(image, "tag_v2", {}).get(number, ())
-    return value if isinstance(value, tuple) else (value,)
+def _prepare(data: bytes) -> Prepared:
+    if data.startswith(png.SIGNATURE):
+        return png.prepare(data)
+    if data.startswith(jpeg.START + b"\xff"):
+        return jpeg.prepare(data)
+    if data.startswith(tiff.HEADERS):
+        return tiff.prepare(data)
+    raise UnidentifiedImageError
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:
-    # Pillow would blend a palette's transparency in, and warn.
-    image.info.pop("transparency", None)
     if image.mode in ("P", "PA", "YCbCr"):
         image = image.convert("RGB")
     return image.convert("L")
 
 
-def _sixteen_bit_values(image: Image.Image, name: str) -> npt.NDArray[np.int64]:
-    values = np.array(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+def _words(image: Image.Image, signed: bool, name: str) -> npt.NDArray[np.int32]:
+    array = np.array(image).astype(np.int32)
+    if signed:
+        array = array.astype(np.int16).astype(np.int32)
+    if array.min() < 0 or array.max() > 65535:
         raise ImageError(
-            f"{name} has values from {values.min()} to {values.max()}: allowed in 16-bit grey are "
+            f"{name} has values from {array.min()} to {array.max()}: allowed in 16-bit grey are "
             "0 to 65535. Convert it."
         )
-    # Pillow inverts WhiteIsZero up to 8 bits, and leaves 16 bits as they are in the file.
-    if image.format == "TIFF" and _tag(image, _PHOTOMETRIC) == (_WHITE_IS_ZERO,):
-        return 65535 - values
-    return values
+    return array
 
 
-def _to_eight_bits(values: npt.NDArray[np.int64], sixteen_bit: SixteenBit) -> GreyImage:
-    low, high = (0, 65535) if sixteen_bit == "full_range" else (values.min(), values.max())
-    if low == high:
-        return np.zeros(values.shape, dtype=np.uint8)
-    # In integers, rounding half up, so that the result is the same on every machine.
-    span = int(high - low)
-    return (((values - low) * 510 + span) // (2 * span)).astype(np.uint8)
+def _used_bits(array: npt.NDArray[np.int32], prepared: Prepared) -> int:
+    """Return how many bits the values of 16-bit words have; see the module docstring."""
+    bits = prepared.stated_bits
+    if array.max() >= 2**bits:
+        return 16
+    if prepared.stated_by == "sBIT" and not (array % 2 ** (16 - bits)).any():
+        return 16
+    return bits
+
+
+def _unpacked(rows: npt.NDArray[np.uint8], packed: Packed) -> npt.NDArray[np.int32]:
+    """Return samples (height, width) from the bytes of rows (height, bytes), highest bit first."""
+    first = np.arange(packed.width) * packed.bits
+    padded = np.pad(rows, ((0, 0), (0, 2))).astype(np.int32)
+    # A sample of up to 16 bits lies in three bytes.
+    at = first // 8
+    three = padded[:, at] << 16 | padded[:, at + 1] << 8 | padded[:, at + 2]
+    samples: npt.NDArray[np.int32] = three >> (24 - packed.bits - first % 8) & 2**packed.bits - 1
+    return samples
 
 
 def _content(data: bytes) -> str:
     start = data[:16]
-    if start.startswith((b"II*\0", b"MM\0*")):
+    if start.startswith(tiff.HEADERS):
         return "it is a TIFF of a kind that Pillow does not know, or it is cut"
     if start.startswith((b"\x89PNG", b"\xff\xd8")):
         return "it starts as an image file and is damaged soon after"

@@ -16,6 +16,7 @@ from srpipe.metrics.scores import Scores
 from srpipe.models.checkpoint import load_generator
 from tests.cli.conftest import SIZES, Refused
 from tests.conftest import MakeImage
+from tests.mixed import MIXED_COUNTS, MIXED_LEFT_OUT, put_mixed
 
 
 def evaluate(weights: Path, images: Path, *more: str) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def test_the_json_has_one_form(weights: Path, images: Path) -> None:
     keys = [
         f"{prefix}{name}" for prefix in ("", "bicubic_", "bicubic_bp_") for name in Scores.names()
     ]
-    assert list(result) == ["consistent", "mean", "images"]
+    assert list(result) == ["consistent", "mean", "images", "left_out"]
+    assert result["left_out"] == {}
     assert result["consistent"] is False
     assert list(result["mean"]) == keys
     assert [list(row) for row in result["images"]] == [["image", *keys]] * 3
@@ -102,6 +104,17 @@ def test_the_table_shows_the_means(
         whole = sum(row["psnr"] > row[f"{name}_psnr"] for row in rows)
         masked = sum(row["psnr_masked"] > row[f"{name}_psnr_masked"] for row in rows)
         assert line == f"PSNR better than {name} on {whole} of 3 images, masked on {masked}."
+
+
+def test_a_mixed_folder(
+    ours: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images of less usual endings are scored; table and JSON count the other files by kind."""
+    put_mixed(Path("own"), make_image)
+    result = evaluate(ours, Path("own"))
+    assert [row["image"] for row in result["images"]] == ["a.png", "b.jfif", "e.jpe"]
+    assert result["left_out"] == MIXED_COUNTS
+    assert capsys.readouterr().out.endswith(f"\nOf own {MIXED_LEFT_OUT}.\n")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from srpipe.cli.main import main
-from srpipe.formats.raster import read_file
+from srpipe.formats.raster import encode_png, read_file
 from srpipe.imaging.resample import downsample
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
@@ -17,6 +17,7 @@ from srpipe.models.released import weights_file
 from tests.cli.conftest import Refused
 from tests.conftest import MakeImage
 from tests.memory import limited
+from tests.mixed import MIXED_LEFT_OUT, put_mixed
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +109,56 @@ def test_inputs_are_not_overwritten(
     assert after == before
 
 
-def test_a_bad_image_is_named_and_what_was_done_stays(
-    weights: Path, small: Path, refused: Refused
+def test_bad_images_are_named_and_the_rest_is_done(
+    ours: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of the bad one nothing is written, not even a part."""
-    shutil.copytree(small, "own")
-    Path("own/b.JPG").write_text("<html>404</html>")
-    message = refused("upscale", "--weights", weights, "--images", "own", "--out", "large")
-    assert "own/b.JPG" in message
-    assert list(upscaled(Path("large"))) == ["a.png"]
+    """Two cut files of six: four results, both named with the reason, exit code 1; of a bad one
+    nothing is written, not even a part.
+    """
+    Path("own").mkdir()
+    for number in range(6):
+        data = encode_png(make_image(number, 40, 40))
+        Path(f"own/p{number}.png").write_bytes(data[:400] if number in (1, 3) else data)
+    with pytest.raises(SystemExit) as caught:
+        main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
+    assert caught.value.code == 1
+    shown = capsys.readouterr()
+    assert "4 image(s) in large, 4 times as large" in shown.out
+    message = shown.err[shown.err.index("error: ") :].splitlines()
+    assert message[0] == "error: 2 of 6 images were not made:"
+    assert [line.split(" is damaged: ")[0] for line in message[1:]] == [
+        "  own/p1.png",
+        "  own/p3.png",
+    ]
+    assert list(upscaled(Path("large"))) == ["p0.png", "p2.png", "p4.png", "p5.png"]
+
+
+def test_many_bad_images_are_counted(refused: Refused, ours: Path) -> None:
+    """Ten are named with their reasons, the others only counted; an only one is named alone."""
+    Path("own").mkdir()
+    for number in range(12):
+        Path(f"own/p{number:02}.png").write_text("<html>404</html>")
+    message = refused("upscale", "--weights", ours, "--images", "own", "--out", "large")
+    assert message.startswith("error: 12 of 12 images were not made:\n  own/p00.png is no image")
+    assert message.endswith("\n  and 2 more")
+    assert message.count("own/p") == 10
+    only = refused("upscale", "--weights", ours, "--images", "own/p03.png", "--out", "large")
+    assert only.startswith("error: own/p03.png is no image")
+    assert not Path("large").exists()
+
+
+def test_a_mixed_folder(
+    ours: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images of less usual endings are made; the end counts the other files by kind, and names
+    them.
+    """
+    put_mixed(Path("own"), make_image)
+    main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
+    assert list(upscaled(Path("large"))) == ["a.png", "b.png", "e.png"]
+    assert capsys.readouterr().out == (
+        f"3 image(s) in large, 4 times as large each way, by {ours} on cpu; {MIXED_LEFT_OUT}\n"
+    )
 
 
 def test_an_out_that_is_a_file_is_refused(weights: Path, small: Path, refused: Refused) -> None:

@@ -67,7 +67,9 @@ def test_what_is_left_out_is_told_by_kind(
         ".webp": 5,
         "without a suffix": 1,
     }
-    assert list(image_files(tmp_path, "--images")) == ["a.png"]
+    assert found.counts()[".webp"] == {"files": 5, "first": ["d0.webp", "d1.webp", "d2.webp"]}
+    files, listing = image_files(tmp_path, "--images")
+    assert (list(files), listing) == (["a.png"], found)
     told = capsys.readouterr().err
     assert f"warning: {tmp_path}: 9 file(s) are not read: " in told
     assert "5 .webp (d0.webp, d1.webp, d2.webp and 2 more)" in told
@@ -78,12 +80,12 @@ def test_what_is_left_out_is_told_by_kind(
 def test_a_user_names_a_folder_or_an_image(tmp_path: Path) -> None:
     """By their paths below the folder; one image by its name, whatever that ends in."""
     put(tmp_path, "in/b.png", "in/sub/a.TIF", "in/readme.md", "scan.dat")
-    assert image_files(tmp_path / "in", "--input") == {
-        "b.png": tmp_path / "in/b.png",
-        "sub/a.TIF": tmp_path / "in/sub/a.TIF",
-    }
-    assert list(image_files(tmp_path / "in", "--input")) == ["b.png", "sub/a.TIF"]
-    assert image_files(tmp_path / "scan.dat", "--input") == {"scan.dat": tmp_path / "scan.dat"}
+    files, _ = image_files(tmp_path / "in", "--input")
+    assert files == {"b.png": tmp_path / "in/b.png", "sub/a.TIF": tmp_path / "in/sub/a.TIF"}
+    assert list(files) == ["b.png", "sub/a.TIF"]
+    files, listing = image_files(tmp_path / "scan.dat", "--input")
+    assert files == {"scan.dat": tmp_path / "scan.dat"}
+    assert listing.summary() == ""
 
 
 def test_nothing_to_work_on_is_told_with_the_option(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What is read from image files, to the value, and what is refused with which words."""
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -8,29 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image, ImageFile
 
 from srpipe.core.errors import ImageError, OutputError
 from srpipe.formats.raster import SUFFIXES, encode_png, read_file, read_grey, write_png
+from tests.formats.written import SIGNATURE, by_tifffile, chunk, saved
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
 DEEP = np.array([[0, 257, 514], [1000, 32896, 65535]], dtype=np.uint16)
 ROTATED = 6  # EXIF: the file's right side is the image's top; upright is a quarter turn clockwise
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    """Return the bytes that Pillow writes."""
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def tiff(array: Any, **options: Any) -> bytes:
-    """Return the bytes that tifffile writes, which can write kinds that Pillow cannot."""
-    buffer = io.BytesIO()
-    tifffile.imwrite(buffer, array, **options)
-    return buffer.getvalue()
 
 
 def read(data: bytes, sixteen_bit: Any = "minmax") -> Any:
@@ -49,10 +34,10 @@ def read(data: bytes, sixteen_bit: Any = "minmax") -> Any:
         saved(Image.fromarray(GREY).convert("RGB"), "TIFF"),
         saved(Image.fromarray(GREY), "PNG", transparency=0),
         saved(Image.fromarray(GREY).convert("P"), "PNG", transparency=b"\0\x80"),
-        tiff(GREY, photometric="minisblack", byteorder=">"),
-        tiff(GREY, photometric="minisblack", compression="deflate"),
-        tiff(255 - GREY, photometric="miniswhite"),
-        tiff(255 - GREY, photometric="miniswhite", compression="deflate"),
+        by_tifffile(GREY, photometric="minisblack", byteorder=">"),
+        by_tifffile(GREY, photometric="minisblack", compression="deflate"),
+        by_tifffile(255 - GREY, photometric="miniswhite"),
+        by_tifffile(255 - GREY, photometric="miniswhite", compression="deflate"),
     ],
 )
 def test_every_lossless_eight_bit_kind_gives_the_same_grey(data: bytes) -> None:
@@ -86,12 +71,13 @@ def test_one_bit_is_spread_to_black_and_white() -> None:
     "data",
     [
         saved(Image.fromarray(DEEP), "PNG"),
-        tiff(DEEP, photometric="minisblack"),
-        tiff(DEEP, photometric="minisblack", byteorder=">"),
-        tiff(DEEP, photometric="minisblack", compression="deflate"),
-        tiff(65535 - DEEP, photometric="miniswhite"),
-        tiff(65535 - DEEP, photometric="miniswhite", compression="deflate"),
-        tiff(DEEP.astype(np.int32), photometric="minisblack"),
+        by_tifffile(DEEP, photometric="minisblack"),
+        by_tifffile(DEEP, photometric="minisblack", byteorder=">"),
+        by_tifffile(DEEP, photometric="minisblack", compression="deflate"),
+        by_tifffile(65535 - DEEP, photometric="miniswhite"),
+        by_tifffile(65535 - DEEP, photometric="miniswhite", byteorder=">"),
+        by_tifffile(65535 - DEEP, photometric="miniswhite", compression="deflate"),
+        by_tifffile(DEEP.astype(np.int32), photometric="minisblack"),
     ],
 )
 def test_sixteen_bits_by_full_range(data: bytes) -> None:
@@ -103,7 +89,7 @@ def test_sixteen_bits_by_minmax() -> None:
     """The image's own minimum and maximum become 0 and 255, linear and rounded between."""
     values = np.array([[1000, 1100, 1255, 1510]], dtype=np.uint16)
     assert read(saved(Image.fromarray(values), "PNG")).tolist() == [[0, 50, 128, 255]]
-    white_is_zero = tiff(65535 - values, photometric="miniswhite")
+    white_is_zero = by_tifffile(65535 - values, photometric="miniswhite")
     assert read(white_is_zero).tolist() == [[0, 50, 128, 255]]
 
 
@@ -133,7 +119,7 @@ def test_exif_orientation_of_a_jpeg() -> None:
 def test_orientation_and_white_is_zero_together() -> None:
     """Turning a 16-bit TIFF does not make its WhiteIsZero forgotten."""
     tags = [(274, "H", 1, ROTATED, True)]
-    data = tiff(65535 - DEEP, photometric="miniswhite", extratags=tags)
+    data = by_tifffile(65535 - DEEP, photometric="miniswhite", extratags=tags)
     assert read(data, "full_range").tolist() == [[4, 0], [128, 1], [255, 2]]
 
 
@@ -145,14 +131,14 @@ def test_orientation_and_white_is_zero_together() -> None:
         (saved(Image.fromarray(GREY), "GIF"), "GIF8"),
         (saved(Image.fromarray(GREY), "BMP"), "BM"),
         (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM file, which is not read yet"),
-        (tiff(GREY.astype(np.float32)), "floating point"),
-        (tiff(GREY.view(np.int8), photometric="minisblack"), "signed"),
-        (tiff(-DEEP.astype(np.int32), photometric="minisblack"), "from -65535 to 0"),
-        (tiff(DEEP.astype(np.int32) * 2, photometric="minisblack"), "0 to 131070"),
-        (tiff(np.stack([DEEP] * 3, -1), photometric="rgb"), "more than 8 bits a channel"),
-        (tiff(np.stack([GREY] * 4, -1), photometric="separated"), "CMYK"),
-        (tiff(np.stack([GREY] * 3), photometric="minisblack"), "3 pages"),
-        (tiff(DEEP, photometric="miniswhite", byteorder=">"), "TIFF of a kind"),
+        (by_tifffile(GREY.astype(np.float32)), "floating point"),
+        (by_tifffile(GREY.view(np.int8), photometric="minisblack"), "signed"),
+        (by_tifffile(-DEEP.astype(np.int32), photometric="minisblack"), "from -65535 to 0"),
+        (by_tifffile(DEEP.astype(np.int32) * 2, photometric="minisblack"), "0 to 131070"),
+        (by_tifffile(np.stack([DEEP] * 3, -1), photometric="rgb"), "more than 8 bits a channel"),
+        (by_tifffile(np.stack([GREY] * 4, -1), photometric="separated"), "CMYK"),
+        (by_tifffile(np.stack([GREY] * 3), photometric="minisblack"), "3 pages"),
+        (by_tifffile(GREY, photometric="cfa"), "TIFF of a kind"),
     ],
 )
 def test_what_is_refused(data: bytes, found: str) -> None:
@@ -168,15 +154,8 @@ def test_what_is_refused(data: bytes, found: str) -> None:
 def test_sixteen_bit_colour_png_is_refused() -> None:
     """Pillow would drop the lower byte without a word, whatever `sixteen_bit` says."""
     rows = b"".join(b"\0" + bytes(range(6)) * 2 for _ in range(2))
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-    data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
+    data = SIGNATURE + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND")
     with pytest.raises(ImageError, match="more than 8 bits a channel together with colour"):
         read(data)
 

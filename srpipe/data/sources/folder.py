@@ -25,7 +25,7 @@ from srpipe.data.sources.manifest import (
 )
 from srpipe.data.sources.names import Names, read_names
 from srpipe.data.sources.patients import many, patients_of
-from srpipe.formats.listing import list_images
+from srpipe.formats.listing import Listing, list_images
 from srpipe.formats.raster import SUFFIXES, SixteenBit, read_grey, read_size
 from srpipe.imaging.resample import MIN_LR_SIDE
 from srpipe.settings.datasets import Folder
@@ -36,7 +36,7 @@ TEST_LIST = "test_list.txt"
 
 def fetch(
     folder: Folder, raw_dir: Path, *, scale: int, sixteen_bit: SixteenBit, use_lists: bool
-) -> None:
+) -> Listing:
     """Check the images of the user's folder and list them in `raw_dir`.
 
     Args:
@@ -46,13 +46,17 @@ def fetch(
         sixteen_bit: how 16-bit images become 8-bit; see `formats.raster`.
         use_lists: whether lists in the folder are followed; if not, they are not read.
 
+    Returns:
+        What is in the folder; `source.json` says what was left out, too.
+
     Raises:
         DataError: the folder is missing or holds no image, or an image is unusable or has no known
             patient; one message reports all such files.
         OutputError: the manifest cannot be written.
     """
     root = from_user(folder.path)
-    images = _images(root)
+    listing = _listing(root)
+    images = listing.images
     patients = patients_of(root, images, folder)
     lists = lists_of(root, images) if use_lists else {}
     known = _known(raw_dir, root)
@@ -62,11 +66,12 @@ def fetch(
         for image, (size, crc32) in zip(images, checked, strict=True)
     ]
     with replacing_folder(raw_dir) as temporary:
-        write_source(temporary, "folder", place_of(root), entries)
+        write_source(temporary, "folder", place_of(root), entries, listing.counts())
+    return listing
 
 
-def _images(root: Path) -> list[str]:
-    """Return the images below the folder as sorted paths with "/", without hidden ones."""
+def _listing(root: Path) -> Listing:
+    """Return the images below the folder as sorted paths with "/", and what else is there."""
     if not root.is_dir():
         found = "is a file" if root.exists() else "is not there"
         raise DataError(
@@ -85,7 +90,7 @@ def _images(root: Path) -> list[str]:
     odd = [ascii(name) for name in images if not _is_text(name)]
     if odd:
         raise DataError(f"{many(odd, 'file name(s) are not UTF-8', root)}\nRename them.")
-    return images
+    return listing
 
 
 def _is_text(name: str) -> bool:

@@ -12,7 +12,8 @@
 
 `source.json`: `{"kind": "folder" or "zip", "root": path}`; the root is relative to the manifest's
 folder, or after "repository:" to the repository, or absolute. What lies in the repository is found
-again after the repository was moved.
+again after the repository was moved. Of a user's folder it also says which files are not images
+that are read: `"left_out": {".webp": {"files": 5, "first": [names]}}`, by kind.
 """
 
 import csv
@@ -22,7 +23,7 @@ import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -138,8 +139,16 @@ def place_of(root: Path) -> str:
     return str(place)
 
 
-def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) -> None:
+def write_source(
+    folder: Path,
+    kind: Kind,
+    root: str,
+    entries: Iterable[Entry],
+    left_out: Mapping[str, Any] | None = None,
+) -> None:
     """Write `manifest.csv` and `source.json` into `folder`, which must exist.
+
+    `left_out` is what else was there, as `formats.listing.Listing.counts` says it.
 
     Raises:
         DataError: no image, two images with one name, or an image without a patient.
@@ -148,7 +157,8 @@ def write_source(folder: Path, kind: Kind, root: str, entries: Iterable[Entry]) 
     listed = sorted(entries, key=lambda entry: entry.image)
     _check(listed, str(folder / MANIFEST))
     write_csv(folder / MANIFEST, pd.DataFrame([asdict(entry) for entry in listed], columns=COLUMNS))
-    write_json(folder / SOURCE, {"kind": kind, "root": root})
+    more = {} if left_out is None else {"left_out": left_out}
+    write_json(folder / SOURCE, {"kind": kind, "root": root, **more})
 
 
 def open_source(folder: Path) -> Source:

@@ -1,5 +1,6 @@
 """The download stage hands each data set its own section, and says what is there."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 
 from srpipe.core.errors import CredentialsError
+from srpipe.data.sources.manifest import open_source
 from srpipe.formats.raster import encode_png
 from srpipe.settings.datasets import Folder, Nih, Phantom
 from stages import download
+from tests.conftest import MakeImage
+from tests.mixed import MIXED_COUNTS, MIXED_LEFT_OUT, put_mixed
 
 PHANTOM = Phantom(patients=3, max_images_per_patient=1, seed=1)
 FOLDER = Folder(
@@ -52,6 +56,31 @@ def test_images_and_patients_are_counted(
     choose(monkeypatch, "folder")
     download.main()
     assert capsys.readouterr().out == "folder: 3 images of 2 patients, in data/raw/folder\n"
+
+
+def test_a_mixed_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], make_image: MakeImage
+) -> None:
+    """Images of less usual endings are listed; the other files are counted by kind, in the last
+    line and in source.json.
+    """
+    put_mixed(Path("own"), make_image)
+    choose(monkeypatch, "folder")
+    download.main()
+    assert capsys.readouterr().out == (
+        f"folder: 3 images of 3 patients, in data/raw/folder; {MIXED_LEFT_OUT}\n"
+    )
+    assert [each.image for each in open_source(Path("data/raw/folder")).entries] == [
+        "a.png",
+        "b.jfif",
+        "e.jpe",
+    ]
+    written = json.loads(Path("data/raw/folder/source.json").read_text(encoding="utf-8"))
+    assert written == {
+        "kind": "folder",
+        "root": "repository:own",
+        "left_out": MIXED_COUNTS,
+    }
 
 
 def test_the_scale_reaches_the_check(
