@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from srpipe.enhance.upscale import upscale
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 __all__ = ["__version__", "upscale"]
 
 
