@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from scipy import ndimage
 
-from srpipe.acquisition.detector import QUANTUM, Region, acquire
+from srpipe.acquisition.detector import QUANTUM, Region, acquire, noise_level
 from srpipe.imaging.resample import downsample
 from srpipe.settings.acquisition import IDEAL, Acquisition
 
@@ -148,3 +148,12 @@ def test_what_no_detector_does_is_refused() -> None:
     for how in bad:
         with pytest.raises(ValidationError):
             Acquisition.model_validate(how)
+
+
+def test_the_noise_level_is_the_recorded_one() -> None:
+    """Of a flat image, rounding to 8 bits added; without noise it is 0."""
+    for how in (Acquisition(noise=2.0), Acquisition(dose=1 / 8), Acquisition(noise=1.0, dose=0.5)):
+        lr = acquire(flat(120), SCALE, how, np.random.default_rng(0))
+        expected = np.hypot(noise_level(how, lr, SCALE) * 255, 1 / 12**0.5)
+        assert lr.std() == pytest.approx(expected, rel=0.03)
+    assert noise_level(IDEAL, flat(120), SCALE) == 0

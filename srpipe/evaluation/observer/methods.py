@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-from skimage.restoration import denoise_nl_means
-
-from srpipe.acquisition.detector import QUANTUM
+from srpipe.acquisition.detector import noise_level
 from srpipe.core.errors import CheckpointError
 from srpipe.evaluation.comparison.methods import BICUBIC, SCALE
 from srpipe.imaging.arrays import GreyImage
-from srpipe.imaging.resample import bicubic, to_grey
+from srpipe.imaging.resample import bicubic
+from srpipe.metrics.baselines import denoised
 from srpipe.models.base import SRGenerator
 from srpipe.models.checkpoint import load_generator, require_scale
 from srpipe.models.inference import super_resolve
@@ -27,7 +25,7 @@ ACQUISITIONS: Mapping[str, Acquisition] = MappingProxyType(
         **{f"dose 1/{part}": Acquisition(dose=1 / part) for part in (2, 4, 8)},
     }
 )
-DEFAULT = ("plain_sr_x4", "plain_sr_x4_adversarial")
+DEFAULT = ("plain_sr_x4", "plain_sr_ideal_x4", "plain_sr_x4_adversarial")
 
 
 def generators(given: Sequence[str]) -> dict[str, Path]:
@@ -53,29 +51,10 @@ def generators(given: Sequence[str]) -> dict[str, Path]:
 
 def all_images(lr: GreyImage, how: Acquisition, files: Mapping[str, Path]) -> dict[str, GreyImage]:
     """Return what every method makes of an LR image: `uint8 (4h, 4w)` by the method's name."""
-    made = {BICUBIC: bicubic(lr, SCALE), DENOISED: bicubic(denoised(lr, how), SCALE)}
+    noise = noise_level(how, lr, SCALE)
+    clean = denoised(lr, noise) if noise else lr
+    made = {BICUBIC: bicubic(lr, SCALE), DENOISED: bicubic(clean, SCALE)}
     return made | {name: super_resolve(_loaded(path), lr) for name, path in files.items()}
-
-
-def noise_level(lr: GreyImage, how: Acquisition) -> float:
-    """Return the standard deviation of an acquisition's noise, of 1; of quantum noise the mean."""
-    signal = 1 - float(lr.mean()) / 255
-    return float(np.hypot(how.noise / 255, QUANTUM / SCALE * (signal * (1 / how.dose - 1)) ** 0.5))
-
-
-def denoised(lr: GreyImage, how: Acquisition) -> GreyImage:
-    """Return LR after non-local means that know the noise level; without noise, LR itself.
-
-    A. Buades, B. Coll and J.-M. Morel, "A non-local algorithm for image denoising", CVPR 2005, with
-    the strength that scikit-image advises for its fast form with a known level.
-    """
-    sigma = noise_level(lr, how)
-    if not sigma:
-        return lr
-    grey = lr.astype(np.float32) / np.float32(255)
-    return to_grey(
-        denoise_nl_means(grey, patch_size=5, patch_distance=6, h=0.6 * sigma, sigma=sigma)
-    )
 
 
 @functools.lru_cache(maxsize=8)
