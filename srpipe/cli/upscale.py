@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from srpipe.cli.extras import require
 from srpipe.cli.options import Commands, add_sixteen_bit, raw_text
 from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError
@@ -12,10 +13,11 @@ from srpipe.models.released import DEFAULT, released_names
 SHOWN = 10
 
 UPSCALE = """\
-Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of grey images.
+Super-resolve radiographs (DICOM, PNG, JPEG, TIFF; subfolders too) into a folder of grey images.
 
-TIFF becomes TIFF, all else PNG, in the depth and the grey scale of the input, with its
-pixel spacing divided by the scale. Each result says how it was made.
+DICOM becomes DICOM, TIFF TIFF, all else PNG, in the depth and the grey scale of the input, with its
+pixel spacing divided by the scale. Each result says how it was made. DICOM needs
+pip install 'srpipe[dicom]'; radiographs of one grey frame are read (CR, DX, secondary capture).
 
 --consistent changes each result, no more than needed, until it downsamples to its input within the
 rounding of 8 bits: nothing in the input is lost, its noise included.
@@ -65,10 +67,12 @@ def run(options: argparse.Namespace) -> None:
     """Super-resolve every image."""
     # Only after the arguments are checked, because torch takes seconds to load.
     from srpipe.enhance.upscale import method, targets, upscale_file
-    from srpipe.formats.listing import image_files
+    from srpipe.formats.listing import image_files, is_dicom_file
 
-    files, listing = image_files(options.images, "--images")
+    files, listing = image_files(options.images, "--images", dicom=True)
     written = targets(files, options.images, options.out)
+    if any(map(is_dicom_file, files.values())):
+        require("dicom", "srpipe upscale of DICOM files")
     used = method(
         options.weights,
         consistent=options.consistent,

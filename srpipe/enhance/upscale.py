@@ -26,10 +26,13 @@ from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, Sett
 from srpipe.core.files import sha256
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.written import TIFF_SUFFIXES, write_grey
+from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
+    DICOM_SUFFIXES,
     SixteenBit,
     Values,
     file_bytes,
+    is_dicom,
     read_values,
     to_eight_bits,
 )
@@ -231,8 +234,8 @@ def upscale_file(
     The result has the pixel spacing of the input, divided by the scale, and says how it was made.
 
     Args:
-        source: PNG, JPEG or TIFF.
-        target: of `targets`: TIFF if it ends in .tif or .tiff, else PNG.
+        source: PNG, JPEG, TIFF or DICOM, by its content.
+        target: of `targets`: DICOM for DICOM, TIFF if it ends in .tif or .tiff, else PNG.
         method: what with.
         sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
 
@@ -244,6 +247,9 @@ def upscale_file(
         NotEnoughMemoryError: as for `upscale`.
     """
     data = file_bytes(source)
+    if is_dicom(data, source.name):
+        _upscale_dicom(data, source, target, method)
+        return
     values = read_values(data, str(source))
     if values.ignored:
         told = ", ".join(values.ignored)
@@ -257,6 +263,16 @@ def upscale_file(
     write_grey(target, sr, values.bits, density, method.provenance)
 
 
+def _upscale_dicom(data: bytes, source: Path, target: Path, method: Method) -> None:
+    # pydicom is an extra.
+    from srpipe.enhance import dicom_derived
+    from srpipe.formats import dicom
+
+    radiograph = dicom.read(data, str(source))
+    sr = _named(source, radiograph.values, method)
+    dicom_derived.write(target, radiograph, sr, method.provenance)
+
+
 def _named(source: Path, values: Values, method: Method) -> npt.NDArray[np.int32]:
     try:
         return upscale_values(values, method)
@@ -267,7 +283,7 @@ def _named(source: Path, values: Values, method: Method) -> npt.NDArray[np.int32
 def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Path]:
     """Return the file that each image is written to; none is an input or used twice.
 
-    A TIFF (by its suffix) is written as TIFF, all else as PNG.
+    DICOM is written as DICOM, a TIFF (by its suffix) as TIFF, all else as PNG.
 
     Args:
         files: the images by their names below `images`.
@@ -299,4 +315,7 @@ def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Pat
 
 def _target(name: str, path: Path) -> Path:
     suffix = path.suffix.lower()
+    if is_dicom_file(path):
+        # An ending such as that of 1.2.840.113 is no suffix.
+        return Path(name if suffix in DICOM_SUFFIXES else f"{name}.dcm")
     return Path(name) if suffix in TIFF_SUFFIXES else Path(name).with_suffix(".png")

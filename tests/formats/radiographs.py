@@ -42,7 +42,8 @@ def radiograph(
     dataset.PatientBirthDate = dataset.PatientSex = dataset.StudyID = ""
     dataset.StudyDate = dataset.StudyTime = dataset.AccessionNumber = ""
     dataset.ReferringPhysicianName = dataset.Manufacturer = dataset.BodyPartExamined = ""
-    dataset.ViewPosition = "PA"
+    dataset.ViewPosition, dataset.Laterality = "PA", ""
+    dataset.PatientOrientation = ["L", "F"]
     dataset.Modality = "CR"
     dataset.SeriesNumber = dataset.InstanceNumber = "1"
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "POST_PROCESSED"]
