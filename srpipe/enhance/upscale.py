@@ -198,7 +198,11 @@ def upscale_values(values: Values, method: Method) -> npt.NDArray[np.int32]:
         sr = _super_resolved(
             lr, method.generator, method.consistent, method.precision, method.device
         )
-        result = np.clip(np.rint(sr * np.float32(high - low)), 0, high - low).astype(np.int32) + low
+        # In place: results are large.
+        sr *= np.float32(high - low)
+        np.clip(np.rint(sr, out=sr), 0, high - low, out=sr)
+        result = sr.astype(np.int32)
+        result += low
     if padded is not None and values.padding is not None:
         result = _beside(result, values.padding, low)
         result = np.where(_enlarged(padded, scale), _enlarged(array, scale), result)

@@ -1,6 +1,7 @@
-"""Reading and writing image files; with its neighbours, the only module that knows their formats.
+"""Reading PNG, JPEG and TIFF files, and writing 8-bit PNG.
 
-All other modules see 8-bit grey, `uint8 (height, width)`, 0 black and 255 white.
+What uses `read_grey` sees 8-bit grey, `uint8 (height, width)`, 0 black and 255 white; `read_values`
+returns the values of the file.
 
 Supported are PNG, JPEG and TIFF, recognised by content, not by file name:
 
