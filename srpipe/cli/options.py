@@ -17,13 +17,16 @@ def raw_text(description: str, epilog: str | None = None) -> dict[str, Any]:
     }
 
 
-def add_sixteen_bit(parser: argparse.ArgumentParser) -> None:
-    """Add the option for how 16-bit images become 8-bit."""
+def add_sixteen_bit(parser: argparse.ArgumentParser, *, depth_kept: bool = False) -> None:
+    """Add the option for how 16-bit images become 8-bit; `depth_kept`: only if it is given."""
     parser.add_argument(
         "--sixteen-bit",
         choices=("minmax", "full_range"),
-        default="minmax",
-        help="how 9 to 16 bits become 8: own range (default) or the depth's, 0..2^bits-1",
+        default=None if depth_kept else "minmax",
+        help="make 8 bits of 9 to 16 bits in PNG and TIFF first, by the image's own range or by "
+        "the depth's, 0..2^bits-1 (default: the depth is kept)"
+        if depth_kept
+        else "how 9 to 16 bits become 8: own range (default) or the depth's, 0..2^bits-1",
     )
 
 

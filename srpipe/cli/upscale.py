@@ -1,9 +1,9 @@
 """`srpipe upscale`: super-resolve files."""
 
 import argparse
-import functools
 from pathlib import Path
 
+from srpipe.cli.extras import require
 from srpipe.cli.options import Commands, add_sixteen_bit, raw_text
 from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError
@@ -13,11 +13,14 @@ from srpipe.models.released import DEFAULT, released_names
 SHOWN = 10
 
 UPSCALE = """\
-Super-resolve radiographs (PNG, JPEG, TIFF; subfolders too) into a folder of 8-bit grey PNGs.
+Super-resolve radiographs (DICOM, PNG, JPEG, TIFF; subfolders too) into a folder of grey images.
 
-16-bit images become 8-bit first, as in the pipeline. --consistent changes each result, no more than
-needed, until it downsamples to its input within 8-bit rounding: nothing in the input is lost, its
-noise included.
+DICOM becomes DICOM, TIFF TIFF, all else PNG, in the depth and the grey scale of the input, with its
+pixel spacing divided by the scale. Each result says how it was made. DICOM needs
+pip install 'srpipe[dicom]'; radiographs of one grey frame are read (CR, DX, secondary capture).
+
+--consistent changes each result, no more than needed, until it downsamples to its input within the
+rounding of 8 bits: nothing in the input is lost, its noise included.
 
 An image that cannot be read does not stop the others: the end names it and why, and the exit code
 is 1. Files of other kinds are counted.
@@ -56,40 +59,39 @@ def add_to(commands: Commands) -> None:
         "and there (default: fp32)",
     )
     parser.add_argument("--consistent", action="store_true", help="make each result agree with LR")
-    add_sixteen_bit(parser)
+    add_sixteen_bit(parser, depth_kept=True)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Super-resolve every image."""
     # Only after the arguments are checked, because torch takes seconds to load.
-    from srpipe.enhance.upscale import load, targets, upscale, upscale_file
-    from srpipe.formats.listing import image_files
+    from srpipe.enhance.upscale import method, targets, upscale_file
+    from srpipe.formats.listing import image_files, is_dicom_file
 
-    files, listing = image_files(options.images, "--images")
+    files, listing = image_files(options.images, "--images", dicom=True)
     written = targets(files, options.images, options.out)
-    loaded = load(options.weights)
-    device = environment.device_name()
-    enhance = functools.partial(
-        upscale,
-        weights=loaded,
+    if any(map(is_dicom_file, files.values())):
+        require("dicom", "srpipe upscale of DICOM files")
+    used = method(
+        options.weights,
         consistent=options.consistent,
         precision=options.precision,
-        device=device,
+        device=environment.device_name(),
     )
     failed: list[str] = []
     for name, path in console.progress(
         files.items(), what="upscale", total=len(files), unit="image"
     ):
         try:
-            upscale_file(path, written[name], enhance, options.sixteen_bit)
+            upscale_file(path, written[name], used, options.sixteen_bit)
         except ImageError as error:
             failed.append(str(error))
     if done := len(files) - len(failed):
         left_out = f"; {listing.summary()}" if listing.left_out else ""
         console.say(
-            f"{done} image(s) in {options.out}, {loaded.scale} times as large each way, by "
-            f"{options.weights} on {device}{left_out}"
+            f"{done} image(s) in {options.out}, {used.generator.scale} times as large each way, by "
+            f"{options.weights} on {used.device}{left_out}"
         )
     if failed:
         raise DataError(_failures(failed, len(files)))

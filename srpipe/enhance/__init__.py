@@ -1,1 +1,1 @@
-"""Upscaling radiographs with a trained generator."""
+"""Upscaling radiographs with a trained generator, and writing what comes out."""

@@ -1,25 +1,87 @@
 """Super-resolution of an image, a file or a folder, with a released generator or your own.
 
-Shared by the command line, web pages and scripts.
+Shared by the command line, web pages and scripts. An image is given to the network as [0, 1], black
+to white, and what comes out is mapped back, in floating point from end to end:
+
+    8 bits           the values that 8 bits can have
+    9 to 16 bits     the image's own lowest to highest value: networks are trained on images that
+                     fill their range, and a file of 16 bits may use a hundredth of it. So results
+                     are in the grey scale of their input, between its extremes. A constant image
+                     stays constant.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
 
-from srpipe.core import environment
+import srpipe
+from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, SettingsError
-from srpipe.formats.raster import SixteenBit, read_file, write_png
-from srpipe.imaging.arrays import GreyImage
-from srpipe.imaging.resample import MIN_LR_SIDE
+from srpipe.core.files import sha256
+from srpipe.enhance.provenance import Provenance
+from srpipe.enhance.written import TIFF_SUFFIXES, write_grey
+from srpipe.formats.listing import is_dicom_file
+from srpipe.formats.raster import (
+    DICOM_SUFFIXES,
+    SixteenBit,
+    Values,
+    file_bytes,
+    is_dicom,
+    read_values,
+    to_eight_bits,
+)
+from srpipe.imaging.arrays import FloatImage, GreyImage
+from srpipe.imaging.resample import MIN_LR_SIDE, to_grey
 from srpipe.models.checkpoint import LoadedGenerator, load_generator
-from srpipe.models.inference import super_resolve
+from srpipe.models.inference import unrounded
 from srpipe.models.released import DEFAULT, weights_file
 
 Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A generator with the settings that it is used with; made by `method`.
+
+    Attributes:
+        generator: the weights.
+        provenance: what files are to say of it all.
+        consistent: make results downsample to their inputs within 8-bit rounding.
+        precision: of the arithmetic.
+        device: torch device name.
+    """
+
+    generator: LoadedGenerator
+    provenance: Provenance
+    consistent: bool
+    precision: Precision
+    device: str
+
+
+def method(
+    weights: str | Path = DEFAULT,
+    *,
+    consistent: bool = False,
+    precision: Precision = "fp32",
+    device: str | None = None,
+) -> Method:
+    """Load weights for files; arguments and errors as for `upscale`."""
+    loaded = load(weights)
+    path = weights_file(weights)
+    provenance = Provenance(
+        version=srpipe.__version__,
+        model=path.stem if path != Path(weights) else path.name,
+        sha256=sha256(path),
+        scale=loaded.scale,
+        settings=precision + ", consistent" * consistent,
+    )
+    return Method(loaded, provenance, consistent, precision, device or environment.device_name())
 
 
 def upscale(
@@ -54,21 +116,35 @@ def upscale(
             f"an image is {image.dtype} of shape {image.shape}: give uint8 (h, w), 0 black to 255 "
             "white (srpipe.formats.raster.read_file reads files so)"
         )
-    if min(image.shape) < MIN_LR_SIDE:
-        raise ImageError(
-            f"the image is {image.shape[1]}x{image.shape[0]} pixels: both sides must be at least "
-            f"{MIN_LR_SIDE}"
-        )
+    loaded = weights if isinstance(weights, LoadedGenerator) else load(weights)
+    return to_grey(_super_resolved(image, loaded, consistent, precision, device))
+
+
+def _super_resolved(
+    image: npt.NDArray[Any],
+    loaded: LoadedGenerator,
+    consistent: bool,
+    precision: Precision,
+    device: str | None,
+) -> FloatImage:
+    _require_size(image)
     if precision not in get_args(Precision):
         raise SettingsError(
             f"precision is {precision!r}: give one of {', '.join(get_args(Precision))}"
         )
     device = device or environment.device_name()
-    loaded = weights if isinstance(weights, LoadedGenerator) else load(weights)
     model = loaded.model.to(device)
     # torch takes no view that runs backwards, which is what turning an image over makes.
-    image = np.ascontiguousarray(image)
-    return super_resolve(model, image, device, consistent=consistent, bf16=precision == "bf16")
+    lr: Any = np.ascontiguousarray(image)
+    return unrounded(model, lr, device, consistent=consistent, bf16=precision == "bf16")
+
+
+def _require_size(image: npt.NDArray[Any]) -> None:
+    if min(image.shape) < MIN_LR_SIDE:
+        raise ImageError(
+            f"the image is {image.shape[1]}x{image.shape[0]} pixels: both sides must be at least "
+            f"{MIN_LR_SIDE}"
+        )
 
 
 def load(weights: str | Path = DEFAULT) -> LoadedGenerator:
@@ -88,19 +164,84 @@ def _loaded(path: Path, state: tuple[int, int, int] | None) -> LoadedGenerator:
     return load_generator(path)
 
 
+def upscale_values(values: Values, method: Method) -> npt.NDArray[np.int32]:
+    """Super-resolve grey values in their own grey scale; see the module docstring.
+
+    Pixels of padding are no part of the image: the network sees the nearest pixels of the image in
+    their place, and the result has them where they were, and their values nowhere else.
+
+    Returns:
+        int32 `(h*scale, w*scale)`, between the lowest and the highest value that was given to the
+        network.
+
+    Raises:
+        ImageError: the image is too small.
+        CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
+    """
+    scale = method.generator.scale
+    array = values.array.astype(np.int32)
+    _require_size(array)
+    padded = None
+    if values.padding is not None:
+        padded = (array >= values.padding[0]) & (array <= values.padding[1])
+    used = array if padded is None else array[~padded]
+    if not used.size:
+        return _enlarged(array, scale)
+    low, high = int(used.min()), int(used.max())
+    if values.bits == 8:
+        low, high = values.low, values.high
+    if low == high:
+        result = np.full([side * scale for side in array.shape], low, np.int32)
+    else:
+        filled = array if padded is None else _filled(array, padded)
+        lr = (filled - low).astype(np.float32) / np.float32(high - low)
+        sr = _super_resolved(
+            lr, method.generator, method.consistent, method.precision, method.device
+        )
+        # In place: results are large.
+        sr *= np.float32(high - low)
+        np.clip(np.rint(sr, out=sr), 0, high - low, out=sr)
+        result = sr.astype(np.int32)
+        result += low
+    if padded is not None and values.padding is not None:
+        result = _beside(result, values.padding, low)
+        result = np.where(_enlarged(padded, scale), _enlarged(array, scale), result)
+    return result
+
+
+def _filled(array: npt.NDArray[np.int32], padded: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """Return the array with the nearest pixels of the image in place of padding."""
+    rows, columns = ndimage.distance_transform_edt(
+        padded, return_distances=False, return_indices=True
+    )
+    filled: npt.NDArray[np.int32] = array[rows, columns]
+    return filled
+
+
+def _beside(
+    result: npt.NDArray[np.int32], padding: tuple[int, int], low: int
+) -> npt.NDArray[np.int32]:
+    """Move values that by chance are those of padding to the nearest that is none."""
+    near = padding[0] - 1 if padding[0] > low else padding[1] + 1
+    return np.where((result >= padding[0]) & (result <= padding[1]), near, result)
+
+
+def _enlarged(array: npt.NDArray[Any], scale: int) -> npt.NDArray[Any]:
+    return array.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
 def upscale_file(
-    source: Path,
-    target: Path,
-    enhance: Callable[[GreyImage], GreyImage] = upscale,
-    sixteen_bit: SixteenBit = "minmax",
+    source: Path, target: Path, method: Method, sixteen_bit: SixteenBit | None = None
 ) -> None:
-    """Super-resolve an image file into an 8-bit grey PNG; on an error the old file stays.
+    """Super-resolve an image file in its own depth; on an error the old file stays.
+
+    The result has the pixel spacing of the input, divided by the scale, and says how it was made.
 
     Args:
-        source: PNG, JPEG or TIFF.
-        target: the PNG.
-        enhance: `upscale`, or a `functools.partial` of it with other weights and options.
-        sixteen_bit: how 16-bit images become 8-bit, see `formats.raster`.
+        source: PNG, JPEG, TIFF or DICOM, by its content.
+        target: of `targets`: DICOM for DICOM, TIFF if it ends in .tif or .tiff, else PNG.
+        method: what with.
+        sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
 
     Raises:
         ImageError: the file cannot be read, or is too small.
@@ -109,16 +250,44 @@ def upscale_file(
         SettingsError: as for `upscale`.
         NotEnoughMemoryError: as for `upscale`.
     """
-    lr = read_file(source, sixteen_bit)
+    data = file_bytes(source)
+    if is_dicom(data, source.name):
+        _upscale_dicom(data, source, target, method)
+        return
+    values = read_values(data, str(source))
+    if values.ignored:
+        told = ", ".join(values.ignored)
+        console.warn(f"{source}: cannot be read and is ignored: {told}")
+    if sixteen_bit is not None:
+        grey = to_eight_bits(values, sixteen_bit)
+        values = Values(grey, 0, 255, 8, values.ignored, values.density)
+    sr = _named(source, values, method)
+    scale = method.generator.scale
+    density = values.density and (values.density[0] * scale, values.density[1] * scale)
+    write_grey(target, sr, values.bits, density, method.provenance)
+
+
+def _upscale_dicom(data: bytes, source: Path, target: Path, method: Method) -> None:
+    # pydicom is an extra.
+    from srpipe.enhance import dicom_derived
+    from srpipe.formats import dicom
+
+    radiograph = dicom.read(data, str(source))
+    sr = _named(source, radiograph.values, method)
+    dicom_derived.write(target, radiograph, sr, method.provenance)
+
+
+def _named(source: Path, values: Values, method: Method) -> npt.NDArray[np.int32]:
     try:
-        sr = enhance(lr)
+        return upscale_values(values, method)
     except (ImageError, NotEnoughMemoryError) as error:
         raise type(error)(f"{source}: {error}") from error
-    write_png(target, sr)
 
 
 def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Path]:
-    """Return the PNG that each image is written to; none is an input or used twice.
+    """Return the file that each image is written to; none is an input or used twice.
+
+    DICOM is written as DICOM, a TIFF (by its suffix) as TIFF, all else as PNG.
 
     Args:
         files: the images by their names below `images`.
@@ -134,7 +303,7 @@ def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Pat
             f"--out: {out} lies in {images}, so that results would be images of the next run: give "
             "a folder outside of it"
         )
-    made = {name: (out / name).with_suffix(".png") for name in files}
+    made = {name: out / _target(name, path) for name, path in files.items()}
     inputs = {path.resolve() for path in files.values()}
     taken: dict[Path, str] = {}
     for name, target in made.items():
@@ -146,3 +315,11 @@ def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Pat
             )
         taken[target] = name
     return made
+
+
+def _target(name: str, path: Path) -> Path:
+    suffix = path.suffix.lower()
+    if is_dicom_file(path):
+        # An ending such as that of 1.2.840.113 is no suffix.
+        return Path(name if suffix in DICOM_SUFFIXES else f"{name}.dcm")
+    return Path(name) if suffix in TIFF_SUFFIXES else Path(name).with_suffix(".png")

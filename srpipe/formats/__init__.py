@@ -1,1 +1,1 @@
-"""Reading and writing image files; the only package that knows file formats."""
+"""Reading image files, and writing 8-bit PNG; `enhance` writes other results."""

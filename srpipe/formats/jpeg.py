@@ -71,8 +71,19 @@ def prepare(data: bytes) -> Prepared:
     return Prepared(
         pixels=START + needed + data[scan:],
         orientation=orientation,
+        density=_density(segments),
         ignored=tuple(dict.fromkeys(ignored)),
     )
+
+
+def _density(segments: list[_Segment]) -> tuple[float, float] | None:
+    """Return pixels a metre, across and down, by the JFIF segment, in inches or centimetres."""
+    for segment in segments:
+        if segment.marker == 0xE0 and segment.needed:
+            unit, across, down = struct.unpack_from(">BHH", segment.body, 7)
+            metres = {1: 0.0254, 2: 0.01}.get(unit)
+            return (across / metres, down / metres) if metres and across and down else None
+    return None
 
 
 def _segments(data: bytes) -> tuple[list[_Segment], int]:

@@ -4,11 +4,12 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from srpipe.core import console
 from srpipe.core.errors import DataError
-from srpipe.formats.raster import SUFFIXES
+from srpipe.formats.raster import SUFFIXES, is_dicom
 
 # Files that systems leave in folders, and texts, which need no warning.
 SYSTEM = frozenset(("thumbs.db", "desktop.ini", "icon\r"))
@@ -16,6 +17,7 @@ TEXTS = frozenset(
     (".txt", ".csv", ".tsv", ".json", ".md", ".html", ".xml", ".yaml", ".yml", ".pdf", ".xlsx")
 )
 LeftOut = dict[str, dict[str, int | list[str]]]
+_NEEDS_EXTRA = "DICOM, which needs pip install 'srpipe[dicom]'"
 # Names of a kind shown in a message.
 SHOWN = 3
 
@@ -83,8 +85,12 @@ def list_files(root: Path) -> list[str]:
     return files
 
 
-def list_images(root: Path) -> Listing:
-    """Return the files below a folder; images are recognised by suffix.
+def list_images(root: Path, *, dicom: bool = False) -> Listing:
+    """Return the files below a folder; images are recognised by suffix, DICOM also by content.
+
+    Args:
+        root: the folder.
+        dicom: count DICOM files as images, if the extra that reads them is installed.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -96,14 +102,17 @@ def list_images(root: Path) -> Listing:
         suffix = os.path.splitext(file)[1]
         if file.endswith(SUFFIXES):
             images.append(name)
-        elif _is_dicom(root / name):
-            left_out["DICOM"].append(name)
+        elif is_dicom_file(root / name):
+            if dicom and find_spec("pydicom"):
+                images.append(name)
+            else:
+                left_out[_NEEDS_EXTRA if dicom else "DICOM"].append(name)
         elif file not in SYSTEM and suffix not in TEXTS:
             left_out[suffix or "without a suffix"].append(name)
     return Listing(images, left_out)
 
 
-def image_files(path: Path, option: str) -> tuple[dict[str, Path], Listing]:
+def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[str, Path], Listing]:
     """Return the images that a user asks for, by paths below the folder, and the listing.
 
     Warns of other files.
@@ -111,6 +120,7 @@ def image_files(path: Path, option: str) -> tuple[dict[str, Path], Listing]:
     Args:
         path: an image, or a folder of images, with its subfolders.
         option: the command-line option, for messages.
+        dicom: see `list_images`.
 
     Raises:
         DataError: there is none.
@@ -119,7 +129,7 @@ def image_files(path: Path, option: str) -> tuple[dict[str, Path], Listing]:
         return {path.name: path}, Listing([path.name])
     if not path.is_dir():
         raise DataError(f"{option}: {path} does not exist: give a folder of images, or one image")
-    listing = list_images(path)
+    listing = list_images(path, dicom=dicom)
     if not listing.images:
         found = f"; it holds {listing.describe()}" if listing.left_out else ""
         raise DataError(
@@ -130,12 +140,10 @@ def image_files(path: Path, option: str) -> tuple[dict[str, Path], Listing]:
     return {name: path / name for name in listing.images}, listing
 
 
-def _is_dicom(path: Path) -> bool:
-    """Say whether a file is DICOM by its content; a file that cannot be read is not."""
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return True
+def is_dicom_file(path: Path) -> bool:
+    """Say whether a file is DICOM, by content or suffix; one that cannot be read is by suffix."""
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            return is_dicom(file.read(132), path.name)
     except OSError:
-        return False
+        return is_dicom(b"", path.name)

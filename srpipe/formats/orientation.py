@@ -9,6 +9,8 @@ from srpipe.formats.prepared import UPRIGHT_UNKNOWN
 from srpipe.formats.tags import Directory, first_directory, read_directory
 
 ORIENTATION = 274
+# Orientations of an image that lies on its side as stored.
+SIDEWAYS = (5, 6, 7, 8)
 _FURTHER = (34665, 34853)  # EXIF's own directory, and the place where the image was taken
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
@@ -69,7 +71,7 @@ def of_xmp(packet: bytes) -> int | None:
 
 def upright(array: npt.NDArray[np.generic], orientation: int) -> npt.NDArray[np.generic]:
     """Turn and flip an array (height, width) as stored, so that it is as seen."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in SIDEWAYS:
         array = array.T
     if orientation in (3, 4, 7, 8):
         array = array[::-1]

@@ -70,6 +70,7 @@ def prepare(data: bytes) -> Prepared:
         orientation=orientation or 1,
         stated_bits=significant[0] if stated else 16,
         stated_by="sBIT" if stated else None,
+        density=_density(intact),
         ignored=tuple(dict.fromkeys(ignored)),
     )
 
@@ -90,6 +91,15 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         intact = struct.pack(">I", zlib.crc32(kind + body)) == data[end - 4 : end]
         yield _Chunk(kind, data[at:end], body, intact)
         at = end
+
+
+def _density(chunks: list[_Chunk]) -> tuple[float, float] | None:
+    """Return pixels a metre, across and down, where that is the unit."""
+    for chunk in chunks:
+        if chunk.kind == b"pHYs" and len(chunk.body) == 9:
+            across, down, unit = struct.unpack(">LLB", chunk.body)
+            return (across, down) if unit == 1 and across and down else None
+    return None
 
 
 def _refuse_frames(chunks: list[_Chunk]) -> None:

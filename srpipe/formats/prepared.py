@@ -44,6 +44,7 @@ class Prepared:
         stated_by: where it says so.
         white_is_zero: the values are still to be inverted.
         signed: 16-bit words are numbers with a sign.
+        density: pixels a metre, across and down as stored; None if the file does not say.
         ignored: what could not be read and was not needed.
     """
 
@@ -54,6 +55,7 @@ class Prepared:
     stated_by: str | None = None
     white_is_zero: bool = False
     signed: bool = False
+    density: tuple[float, float] | None = None
     ignored: tuple[str, ...] = ()
 
 

@@ -1,6 +1,7 @@
-"""Reading and writing image files; with its neighbours, the only module that knows their formats.
+"""Reading PNG, JPEG and TIFF files, and writing 8-bit PNG.
 
-All other modules see 8-bit grey, `uint8 (height, width)`, 0 black and 255 white.
+What uses `read_grey` sees 8-bit grey, `uint8 (height, width)`, 0 black and 255 white; `read_values`
+returns the values of the file.
 
 Supported are PNG, JPEG and TIFF, recognised by content, not by file name:
 
@@ -62,12 +63,13 @@ from srpipe.core import console
 from srpipe.core.errors import ImageError
 from srpipe.core.files import replacing
 from srpipe.formats import jpeg, png, tiff
-from srpipe.formats.orientation import upright
+from srpipe.formats.orientation import SIDEWAYS, upright
 from srpipe.formats.prepared import FORMATS, Packed, Prepared, UnsuitableError
 from srpipe.imaging.arrays import GreyImage
 
 SixteenBit = Literal["minmax", "full_range"]
 
+DICOM_SUFFIXES = (".dcm", ".dicom")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".tif", ".tiff")
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")
@@ -94,7 +96,7 @@ _DECODING_FAULTS = (
 
 @dataclass(frozen=True)
 class Values:
-    """An image's grey values in the range of the file: 0 is black, the highest is white.
+    """An image's grey values in the range of the file: the lowest is black, the highest white.
 
     Attributes:
         array: whole numbers (height, width), upright.
@@ -102,6 +104,8 @@ class Values:
         high: the highest.
         bits: how many bits hold a value, 8 to 16.
         ignored: what of the file could not be read and was not needed.
+        density: pixels a metre, across and down; None if the file does not say.
+        padding: the lowest and the highest value of pixels outside of the image, if there are any.
     """
 
     array: npt.NDArray[Any]
@@ -109,6 +113,8 @@ class Values:
     high: int
     bits: int
     ignored: tuple[str, ...]
+    density: tuple[float, float] | None = None
+    padding: tuple[int, int] | None = None
 
 
 def read_grey(
@@ -156,7 +162,10 @@ def read_values(data: bytes, name: str) -> Values:
     high = 2**bits - 1
     if prepared.white_is_zero:
         array = high - array
-    return Values(upright(array, prepared.orientation), 0, high, bits, ignored)
+    density = prepared.density
+    if density is not None and prepared.orientation in SIDEWAYS:
+        density = density[::-1]
+    return Values(upright(array, prepared.orientation), 0, high, bits, ignored, density)
 
 
 def to_eight_bits(values: Values, sixteen_bit: SixteenBit) -> GreyImage:
@@ -175,6 +184,11 @@ def to_eight_bits(values: Values, sixteen_bit: SixteenBit) -> GreyImage:
     return (((array - low) * 510 + span) // (2 * span)).astype(np.uint8)
 
 
+def is_dicom(start: bytes, name: str) -> bool:
+    """Say whether a file is DICOM, by its first 132 bytes or by its name."""
+    return start[128:132] == b"DICM" or name.lower().endswith(DICOM_SUFFIXES)
+
+
 def read_size(data: bytes) -> tuple[int, int]:
     """Return (height, width) as stored, from the header of a file that `read_grey` accepted."""
     prepared = _prepare(data)
@@ -188,13 +202,21 @@ def read_file(path: Path, sixteen_bit: SixteenBit) -> GreyImage:
     Raises:
         ImageError: the file is missing, unreadable, damaged or not supported.
     """
+    return read_grey(file_bytes(path), str(path), sixteen_bit)
+
+
+def file_bytes(path: Path) -> bytes:
+    """Return a file's content.
+
+    Raises:
+        ImageError: the file is missing or cannot be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ImageError(
             f"{path} cannot be read: {error.strerror}. Give the path of an image file."
         ) from error
-    return read_grey(data, str(path), sixteen_bit)
 
 
 def encode_png(array: GreyImage) -> bytes:
@@ -226,9 +248,9 @@ def _decode(data: bytes, name: str) -> tuple[Prepared, Image.Image]:
     """Return what is known of a file, and its image as stored, decoded, in an allowed mode."""
     if not data:
         raise ImageError(f"{name} is empty (0 bytes). {_MEND}")
-    if data[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom")):
+    if is_dicom(data, name):
         raise ImageError(
-            f"{name} is a DICOM file, which is not read yet. {_ALLOWED}: export it as 16-bit "
+            f"{name} is a DICOM file, which is not read here. {_ALLOWED}: export it as 16-bit "
             "PNG or TIFF."
         )
     try:

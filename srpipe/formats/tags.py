@@ -7,6 +7,7 @@ from dataclasses import dataclass
 # Bytes of a value, by its type; and the types that are unsigned whole numbers.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}
+_RATIO = 5
 _UNSIGNED = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
 
 
@@ -53,6 +54,14 @@ class Directory:
     def number(self, tag: int, default: int) -> int:
         """Return a tag's only, or first, whole number; raises as `numbers`."""
         return self.numbers(tag, default)[0]
+
+    def ratio(self, tag: int) -> float | None:
+        """Return a tag's first fraction; None if it is not there or no positive number."""
+        found = self.tags.get(tag)
+        if found is None or found.type != _RATIO or not found.count:
+            return None
+        over, under = struct.unpack_from(self.order + "LL", found.raw)
+        return over / under if over and under else None
 
 
 def first_directory(data: bytes) -> Directory:

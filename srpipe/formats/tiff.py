@@ -28,6 +28,9 @@ _NEEDED |= {266, 278, 284, 292, 293, 320, 338, 347, 529, 530, 531, 532}
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _LONG, _LONG8 = 4, 16
 
+_ACROSS, _DOWN, _UNIT = 282, 283, 296
+_METRES = {2: 0.0254, 3: 0.01}  # of the unit of resolution
+
 _UNCOMPRESSED = 1
 _LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32946: "deflate", 32773: "PackBits"}
 _LOSSLESS |= {34925: "LZMA", 50000: "Zstandard"}
@@ -87,8 +90,19 @@ def prepare(data: bytes) -> Prepared:
         stated_by=by,
         signed=signed,
         white_is_zero=photometric == _WHITE_IS_ZERO,
+        density=_density(page),
         ignored=tuple(ignored),
     )
+
+
+def _density(page: Directory) -> tuple[float, float] | None:
+    """Return pixels a metre, across and down; a unit that is not given is the inch."""
+    try:
+        unit = _METRES.get(page.number(_UNIT, 2))
+    except ValueError:
+        return None  # told, as a tag that cannot be read
+    across, down = page.ratio(_ACROSS), page.ratio(_DOWN)
+    return (across / unit, down / unit) if unit and across and down else None
 
 
 def _page(data: bytes) -> Directory:

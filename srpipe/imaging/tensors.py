@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srpipe.imaging.arrays import RecordedImage
+from srpipe.imaging.arrays import FloatImage, RecordedImage
 
 
 def to_channels(image: Tensor, channels: int) -> Tensor:
@@ -12,7 +12,10 @@ def to_channels(image: Tensor, channels: int) -> Tensor:
     return image.expand(-1, channels, -1, -1)
 
 
-def to_image_tensor(image: RecordedImage) -> Tensor:
-    """Turn `uint8` or `uint16 (H, W)` into float32 `(1, 1, H, W)` in [0, 1]."""
-    white = np.iinfo(image.dtype).max
+def to_image_tensor(image: RecordedImage | FloatImage) -> Tensor:
+    """Turn `uint8`, `uint16` or float32 `(H, W)` into float32 `(1, 1, H, W)` in [0, 1].
+
+    Whole numbers are divided by their type's largest; floats are in [0, 1] already.
+    """
+    white = {"uint8": 255, "uint16": 65535, "float32": 1}[image.dtype.name]
     return torch.tensor(np.ascontiguousarray(image, np.float32)).div_(white)[None, None]

@@ -6,7 +6,7 @@ from srpipe.core import memory
 from srpipe.core.errors import CheckpointError
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.consistency import make_consistent
-from srpipe.imaging.resample import grey_levels, to_grey
+from srpipe.imaging.resample import to_grey
 from srpipe.imaging.tensors import to_channels, to_image_tensor
 from srpipe.models.base import SRGenerator
 
@@ -19,30 +19,26 @@ def super_resolve(
     consistent: bool = False,
     bf16: bool = False,
 ) -> GreyImage:
-    """Super-resolve one grey image; colour generators get repeated grey, averaged back.
-
-    Arguments and errors as for `unrounded`, plus `consistent`: make the result downsample to `lr`
-    (`consistency.make_consistent`), in 8 bits.
-
-    Returns:
-        `uint8 (h*scale, w*scale)`.
-    """
-    sr = unrounded(model, lr, device, bf16=bf16)
-    if consistent:
-        with memory.guarded(f"making {_size(lr, model.scale)} consistent", "Take a smaller image."):
-            sr = make_consistent(sr, to_grey(grey_levels(lr) / 255))
-    return to_grey(sr)
+    """Super-resolve one grey image into `uint8 (h*scale, w*scale)`; the rest as for `unrounded`."""
+    return to_grey(unrounded(model, lr, device, consistent=consistent, bf16=bf16))
 
 
 def unrounded(
-    model: SRGenerator, lr: RecordedImage, device: str = "cpu", *, bf16: bool = False
+    model: SRGenerator,
+    lr: RecordedImage | FloatImage,
+    device: str = "cpu",
+    *,
+    consistent: bool = False,
+    bf16: bool = False,
 ) -> FloatImage:
-    """Super-resolve one grey image without rounding to 8 bits.
+    """Super-resolve one grey image without rounding; colour generators get repeated grey.
 
     Args:
         model: a generator on `device`; it runs in eval mode, and its mode is restored.
-        lr: `uint8` or `uint16 (h, w)`, 0 black to 255 or 65535 white.
+        lr: `uint8` or `uint16 (h, w)`, 0 black to 255 or 65535 white, or float32 in [0, 1].
         device: torch device name.
+        consistent: make the result downsample to `lr` (`consistency.make_consistent`), within the
+            rounding of 8 bits.
         bf16: autocast to bfloat16, instead of float32.
 
     Returns:
@@ -57,15 +53,21 @@ def unrounded(
         "close other programs" + ("." if device == "cpu" else ", or set SRPIPE_DEVICE=cpu.")
     )
     with memory.guarded(f"super-resolving {_size(lr, model.scale)} on {device}", advice):
-        return _unrounded(model, lr, device, bf16)
+        sr = _unrounded(model, lr, device, bf16)
+    if consistent:
+        with memory.guarded(f"making {_size(lr, model.scale)} consistent", "Take a smaller image."):
+            sr = make_consistent(sr, to_grey(to_image_tensor(lr)[0, 0].numpy()))
+    return sr
 
 
-def _size(lr: RecordedImage, scale: int) -> str:
+def _size(lr: RecordedImage | FloatImage, scale: int) -> str:
     height, width = lr.shape
     return f"{width}x{height} pixels to {width * scale}x{height * scale}"
 
 
-def _unrounded(model: SRGenerator, lr: RecordedImage, device: str, bf16: bool) -> FloatImage:
+def _unrounded(
+    model: SRGenerator, lr: RecordedImage | FloatImage, device: str, bf16: bool
+) -> FloatImage:
     was_training = model.training
     model.eval()
     kind = torch.device(device).type

@@ -1,12 +1,15 @@
 """`srpipe upscale` enhances what it is given, and says in one message what is wrong."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import CTImageStorage
 
 from srpipe.cli.main import main
 from srpipe.formats.raster import encode_png, read_file
@@ -16,6 +19,7 @@ from srpipe.models.inference import super_resolve
 from srpipe.models.released import weights_file
 from tests.cli.conftest import Refused
 from tests.conftest import MakeImage
+from tests.formats.radiographs import encoded, radiograph, stored
 from tests.memory import limited
 from tests.mixed import MIXED_LEFT_OUT, put_mixed
 
@@ -151,14 +155,69 @@ def test_a_mixed_folder(
     ours: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Images of less usual endings are made; the end counts the other files by kind, and names
-    them.
+    them. What is DICOM by its beginning alone is told as damaged.
     """
     put_mixed(Path("own"), make_image)
-    main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
     assert list(upscaled(Path("large"))) == ["a.png", "b.png", "e.png"]
-    assert capsys.readouterr().out == (
-        f"3 image(s) in large, 4 times as large each way, by {ours} on cpu; {MIXED_LEFT_OUT}\n"
+    left_out = MIXED_LEFT_OUT.replace("3 file", "2 file").removesuffix("; 1 DICOM (IM-0001)")
+    shown = capsys.readouterr()
+    assert shown.out == (
+        f"3 image(s) in large, 4 times as large each way, by {ours} on cpu; {left_out}\n"
     )
+    assert "error: 1 of 4 images were not made:\n  own/IM-0001 is damaged" in shown.err
+
+
+def test_radiographs_as_hospitals_have_them(
+    ours: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DICOM becomes DICOM, whatever its name ends in, also beside images; a CT is named, and stops
+    no other.
+    """
+    Path("own/1.2.840").mkdir(parents=True)
+    array = stored(12)
+    Path("own/1.2.840/1.2.3").write_bytes(encoded(radiograph(array, 12)))
+    Path("own/b.DCM").write_bytes(encoded(radiograph(array, 12)))
+    Path("own/c.dcm").write_bytes(encoded(radiograph(array, 12, SOPClassUID=CTImageStorage)))
+    Path("own/d.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
+    assert "1 of 4 images were not made:\n  own/c.dcm is of the" in capsys.readouterr().err
+    found = {path.as_posix() for path in Path("large").rglob("*") if path.is_file()}
+    assert found == {"large/1.2.840/1.2.3.dcm", "large/b.DCM", "large/d.png"}
+    made = dcmread("large/1.2.840/1.2.3.dcm")
+    assert (made.Rows, made.Columns, made.BitsStored) == (80, 96, 12)
+    assert Path("large/b.DCM").read_bytes() == Path("large/1.2.840/1.2.3.dcm").read_bytes()
+
+
+def test_dicom_without_its_extra_says_what_to_install(
+    ours: Path, small: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message, for a file and for a folder of nothing else; beside images it is counted."""
+    Path("own").mkdir()
+    for name in ("a", "b.dcm"):
+        Path("own", name).write_bytes(encoded(radiograph(stored(12), 12)))
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    install = "pip install 'srpipe[dicom]'"
+    for images in ("own", "own/a"):
+        message = refused("upscale", "--weights", ours, "--images", images, "--out", "large")
+        assert install in message
+        assert len(message.splitlines()) == 1
+    assert not Path("large").exists()
+    shutil.copy(small / "a.png", "own")
+    main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
+    assert [path.name for path in Path("large").iterdir()] == ["a.png"]
+
+
+def test_the_depth_is_kept_unless_8_bits_are_asked_for(ours: Path) -> None:
+    """By --sixteen-bit, as for the pipeline."""
+    array = stored(16).astype(np.uint16)
+    Image.fromarray(array).save("deep.png")
+    for more, mode in (([], "I;16"), (["--sixteen-bit", "minmax"], "L")):
+        main(["upscale", "--weights", str(ours), "--images", "deep.png", "--out", "large", *more])
+        with Image.open("large/deep.png") as image:
+            assert (image.mode, image.size) == (mode, (96, 80))
 
 
 def test_an_out_that_is_a_file_is_refused(weights: Path, small: Path, refused: Refused) -> None:

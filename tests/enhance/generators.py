@@ -48,3 +48,20 @@ def save_plain_sr(path: Path, seed: int = 0) -> Path:
         metrics={"psnr": 40.5},
     )
     return path
+
+
+def save_bicubic(path: Path) -> Path:
+    """Write a plain_sr checkpoint that is bicubic interpolation."""
+    arguments = {**ARGUMENTS, "bicubic_skip": True}
+    model = PlainSR(**arguments)
+    torch.nn.init.zeros_(model.tail.weight)
+    torch.nn.init.zeros_(model.tail.bias)
+    save_generator(
+        path,
+        model,
+        architecture="plain_sr",
+        hyperparameters=arguments,
+        training={},
+        metrics={},
+    )
+    return path

@@ -1,24 +1,27 @@
 """An array in, an array four times as large out; files and folders likewise; nothing is lost."""
 
-import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
+import srpipe
 from srpipe.core.errors import CheckpointError, DataError, ImageError, OutputError, SettingsError
-from srpipe.enhance.upscale import load, targets, upscale, upscale_file
-from srpipe.formats.raster import encode_png, read_file
+from srpipe.core.files import sha256
+from srpipe.enhance.upscale import load, method, targets, upscale, upscale_file, upscale_values
+from srpipe.formats.raster import SixteenBit, Values, encode_png, file_bytes, read_file, read_values
 from srpipe.imaging.resample import GreyImage, downsample
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
 from srpipe.models.released import released_names, weights_file
 from tests.conftest import MakeImage
-from tests.enhance.generators import save_plain_sr, save_swift
+from tests.enhance.generators import save_bicubic, save_plain_sr, save_swift
+from tests.formats.written import by_tifffile, chunk, png, saved
 
 
 @pytest.fixture(scope="module")
@@ -213,31 +216,167 @@ def test_weights_that_are_not_there_are_told(make_image: MakeImage) -> None:
 
 
 def test_a_file_becomes_an_8_bit_grey_png(ours: Path, make_image: MakeImage) -> None:
-    """Of what the function given makes of it; folders on the way are made."""
+    """Of the pixels that `upscale` makes of it; folders on the way are made."""
     Path("small.png").write_bytes(encode_png(make_image(0, 20, 24)))
-    enhance = functools.partial(upscale, weights=ours, consistent=True)
-    upscale_file(Path("small.png"), Path("new/folder/large.png"), enhance)
+    upscale_file(Path("small.png"), Path("new/folder/large.png"), method(ours, consistent=True))
     with Image.open("new/folder/large.png") as large:
         assert (large.format, large.mode) == ("PNG", "L")
         wanted = upscale(read_file(Path("small.png"), "minmax"), ours, consistent=True)
         assert np.array_equal(large, wanted)
 
 
-def test_sixteen_bit_files_become_8_bit_as_asked() -> None:
-    """By their own range, or by the whole range."""
+def test_sixteen_bit_files_become_8_bit_if_asked(ours: Path) -> None:
+    """By their own range, or by the whole range: as `upscale` of the 8-bit image."""
     dim = np.random.default_rng(0).integers(0, 4000, (20, 20), dtype=np.uint16)
     Image.fromarray(dim).save("dim.png")
-    given = []
+    made: SixteenBit
+    for made in ("minmax", "full_range"):
+        upscale_file(Path("dim.png"), Path("out.png"), method(ours), made)
+        with Image.open("out.png") as out:
+            assert out.mode == "L"
+            assert np.array_equal(out, upscale(read_file(Path("dim.png"), made), ours))
 
-    def note(lr: GreyImage) -> GreyImage:
-        given.append(lr)
-        return lr
 
-    upscale_file(Path("dim.png"), Path("out.png"), note)
-    upscale_file(Path("dim.png"), Path("out.png"), note, "full_range")
-    assert [image.dtype for image in given] == [np.uint8, np.uint8]
-    assert (given[0].max(), given[0].min()) == (255, 0)
-    assert given[1].max() == round(int(dim.max()) * 255 / 65535)
+def deep(bits: int, least: int, most: int) -> npt.NDArray[np.uint16]:
+    """Return a smooth image (24, 20) of values from `least` to `most`."""
+    rows, columns = np.mgrid[:24, :20]
+    wave = np.sin(rows / 5) + np.cos(columns / 4)
+    wave = (wave - wave.min()) / (wave.max() - wave.min())
+    assert most < 2**bits
+    return np.rint(least + wave * (most - least)).astype(np.uint16)
+
+
+DEEP_FILES: dict[str, tuple[int, Callable[[npt.NDArray[np.uint16]], bytes]]] = {
+    "16.png": (16, png),
+    "10.png": (10, lambda array: png(array, chunk(b"sBIT", b"\n"))),
+    "16.tif": (16, by_tifffile),
+    "12.tif": (12, lambda array: by_tifffile(array, extratags=[(281, 3, 1, 4095, False)])),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP_FILES)
+def test_the_depth_of_a_file_is_kept(kind: str) -> None:
+    """9 to 16 bits come out in as many, within their own range, and finer than 256 levels: of a
+    generator that is bicubic, each result is bicubic of the values as floats.
+    """
+    bits, written = DEEP_FILES[kind]
+    array = deep(bits, 100, 1000)
+    Path(kind).write_bytes(written(array))
+    upscale_file(Path(kind), Path("large", kind), method(save_bicubic(Path("bicubic.pt"))))
+    found = read_values(Path("large", kind).read_bytes(), kind)
+    with Image.open(Path("large", kind)) as file:
+        assert (file.format, file.mode) == ({"png": "PNG", "tif": "TIFF"}[kind[3:]], "I;16")
+    assert (found.bits, found.ignored) == (bits, ())
+    wanted = Image.fromarray(array.astype(np.float32)).resize((80, 96), Image.Resampling.BICUBIC)
+    off = np.abs(np.clip(wanted, 100, 1000) - found.array)[8:-8, 8:-8]  # torch's borders differ
+    assert off.max() < 0.6
+    assert len(np.unique(found.array)) > 600
+
+
+def test_a_small_part_of_the_range_is_given_to_the_network_whole(ours: Path) -> None:
+    """The same image over 0..920 or over 0..65535 gets the same result, but for the scale: networks
+    are trained on images that fill their range.
+    """
+    made = {}
+    for most in (920, 65535):
+        values = Values(deep(16, 0, most), 0, 65535, 16, ())
+        made[most] = upscale_values(values, method(ours)) / most
+    assert np.abs(made[920] - made[65535]).max() < 2 / 920
+    assert (made[920].min(), made[920].max()) == (0, 1)
+
+
+def test_a_constant_image_stays_constant(ours: Path) -> None:
+    """Of its own value, whatever the network would make of it."""
+    values = Values(np.full((16, 18), 777), 0, 4095, 12, ())
+    assert np.array_equal(upscale_values(values, method(ours)), np.full((64, 72), 777))
+
+
+def test_eight_bits_are_the_networks_as_they_are(ours: Path, make_image: MakeImage) -> None:
+    """Not stretched to their own range: values are those of `upscale`, bit for bit."""
+    lr = make_image(0, 20, 24) // 2 + 30
+    for consistent in (False, True):
+        found = upscale_values(Values(lr, 0, 255, 8, ()), method(ours, consistent=consistent))
+        assert np.array_equal(found, upscale(lr, ours, consistent=consistent))
+
+
+def test_deep_results_are_consistent_if_asked(ours: Path) -> None:
+    """Downsampled, they are their input within the rounding of 8 bits over its own range."""
+    lr = deep(16, 6000, 6475) + np.random.default_rng(0).integers(-200, 200, (24, 20))
+    lr[0, :2] = 5600, 6875  # a range of 5 times 255
+    off = {}
+    for consistent in (False, True):
+        sr = upscale_values(Values(lr, 0, 65535, 16, ()), method(ours, consistent=consistent))
+        small = Image.fromarray(sr.astype(np.float32)).resize((20, 24), Image.Resampling.BICUBIC)
+        off[consistent] = np.abs(np.asarray(small) - lr)[2:-2, 2:-2].max()
+    assert off[True] <= 6 < off[False]
+
+
+PADDED = np.pad(deep(12, 1000, 2000), 4)
+
+
+def test_padding_is_no_part_of_the_image(ours: Path) -> None:
+    """It stays where it was, and the network sees no edge to it."""
+    found = upscale_values(Values(PADDED, 0, 4095, 12, (), None, (0, 0)), method(ours))
+    inside = found[16:-16, 16:-16]
+    assert not found[:16].any()
+    assert not found[:, -16:].any()
+    assert (inside.min(), inside.max()) == (1000, 2000)
+    framed = np.pad(deep(12, 1000, 2000), 4, mode="edge")
+    assert np.array_equal(
+        inside, upscale_values(Values(framed, 0, 4095, 12, ()), method(ours))[16:-16, 16:-16]
+    )
+    nothing = Values(np.zeros((16, 16), int), 0, 4095, 12, (), None, (0, 0))
+    assert not upscale_values(nothing, method(ours)).any()
+
+
+@pytest.mark.parametrize("least", [1000, 1400])
+def test_no_pixel_of_the_image_becomes_padding(ours: Path, least: int) -> None:
+    """Where padding lies among the values of the image, results beside it stay beside it."""
+    array = deep(12, 1000, 2000)
+    array[(array >= least) & (array <= 1600)] = 1500
+    found = upscale_values(Values(array, 0, 4095, 12, (), None, (least, 1600)), method(ours))
+    padded = ((array >= least) & (array <= 1600)).repeat(4, 0).repeat(4, 1)
+    assert (found[padded] == 1500).all()
+    assert not ((found[~padded] >= least) & (found[~padded] <= 1600)).any()
+
+
+@pytest.mark.parametrize("kind", ["a.png", "a.tif", "a.jpg", "sideways.jpg"])
+def test_pixels_are_as_many_times_smaller(kind: str, ours: Path, make_image: MakeImage) -> None:
+    """The physical size, where the file states it, is that of the input; across is not down."""
+    image = Image.fromarray(make_image(0, 20, 24))
+    exif = Image.Exif()
+    exif[274] = 6 if kind.startswith("sideways") else 1
+    form = {"png": "PNG", "tif": "TIFF", "jpg": "JPEG"}[kind[-3:]]
+    Path(kind).write_bytes(saved(image, form, dpi=(100, 50), exif=exif))
+    (target,) = targets({kind: Path(kind)}, Path(kind), Path("large")).values()
+    upscale_file(Path(kind), target, method(ours))
+    with Image.open(target) as large:
+        wanted = (200, 400) if kind.startswith("sideways") else (400, 200)
+        assert large.info["dpi"] == pytest.approx(wanted, rel=1e-3)
+    Path(kind).write_bytes(encode_png(make_image(0, 20, 24)))
+    upscale_file(Path(kind), target, method(ours))
+    assert read_values(file_bytes(target), kind).density is None, "nothing is said"
+
+
+def test_a_file_says_how_it_was_made(ours: Path, make_image: MakeImage) -> None:
+    """Program, model, the weights' SHA-256, scale, settings, and that it is not for diagnosis; in
+    PNG's texts and in TIFF's tags. Released models by their names.
+    """
+    Path("small.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    upscale_file(Path("small.png"), Path("a.png"), method(ours, consistent=True))
+    wanted = (
+        f"Super-resolved 4x by srpipe {srpipe.__version__} with ours.pt (fp32, consistent; weights "
+        f"SHA-256 {sha256(ours)}). A network can blur or invent detail: not for diagnosis."
+    )
+    with Image.open("a.png") as image:
+        assert image.info["Description"] == wanted
+        assert image.info["Software"] == f"srpipe {srpipe.__version__}"
+        assert image.info["Warning"] == "not for diagnosis"
+    upscale_file(Path("small.png"), Path("a.tif"), method(ours, consistent=True))
+    with Image.open("a.tif") as image:
+        assert image.tag_v2[270] == wanted
+        assert image.tag_v2[305] == f"srpipe {srpipe.__version__}"
+    assert "with plain_sr_x4 (bf16; " in str(method(precision="bf16").provenance)
 
 
 def test_a_file_that_fails_is_named_and_leaves_what_was_there(ours: Path) -> None:
@@ -245,10 +384,9 @@ def test_a_file_that_fails_is_named_and_leaves_what_was_there(ours: Path) -> Non
     Path("text.png").write_text("<html>404</html>")
     Image.fromarray(np.zeros((2, 30), np.uint8)).save("tiny.png")
     Path("large.png").write_text("mine")
-    enhance = functools.partial(upscale, weights=ours)
     for name, told in (("text.png", "PNG, JPEG and TIFF"), ("tiny.png", "30x2 pixels")):
         with pytest.raises(ImageError, match=told) as caught:
-            upscale_file(Path(name), Path("large.png"), enhance)
+            upscale_file(Path(name), Path("large.png"), method(ours))
         assert name in str(caught.value)
     assert Path("large.png").read_text() == "mine"
     assert sorted(os.listdir()) == ["large.png", "text.png", "tiny.png"]
@@ -258,9 +396,7 @@ def test_a_target_that_cannot_be_written_is_told(ours: Path, make_image: MakeIma
     Path("small.png").write_bytes(encode_png(make_image(0, 16, 16)))
     Path("file").write_text("mine")
     with pytest.raises(OutputError, match=r"file/large\.png"):
-        upscale_file(
-            Path("small.png"), Path("file/large.png"), functools.partial(upscale, weights=ours)
-        )
+        upscale_file(Path("small.png"), Path("file/large.png"), method(ours))
     assert Path("file").read_text() == "mine"
 
 
@@ -275,13 +411,15 @@ def named(folder: Path, *names: str) -> dict[str, Path]:
     return {name: folder / name for name in names}
 
 
-def test_targets_keep_folders_and_end_in_png() -> None:
-    """Only the last suffix is another."""
-    files = named(Path("own"), "a.png", "b.JPG", "sub/c.d.tif")
+def test_targets_keep_folders_and_formats() -> None:
+    """Only the last suffix is another: a TIFF stays a TIFF, a JPEG becomes a PNG."""
+    files = named(Path("own"), "a.png", "b.JPG", "sub/c.d.tif", "sub/e.f.TIFF", "g.h.jpeg")
     assert targets(files, Path("own"), Path("large")) == {
         "a.png": Path("large/a.png"),
         "b.JPG": Path("large/b.png"),
-        "sub/c.d.tif": Path("large/sub/c.d.png"),
+        "sub/c.d.tif": Path("large/sub/c.d.tif"),
+        "sub/e.f.TIFF": Path("large/sub/e.f.TIFF"),
+        "g.h.jpeg": Path("large/g.h.png"),
     }
 
 

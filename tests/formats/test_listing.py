@@ -1,5 +1,6 @@
 """Every image that a user names is found, once, wherever it lies."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,21 @@ def test_what_is_left_out_is_told_by_kind(
     assert "5 .webp (d0.webp, d1.webp, d2.webp and 2 more)" in told
     assert "2 DICOM (IM-0001, scan.dcm)" in told
     assert "notes" not in told
+
+
+def test_dicom_counts_as_image_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By content or suffix; without the extra that reads it the listing says what to install."""
+    put(tmp_path, "a.png", "b.DCM", "c.bmp")
+    (tmp_path / "IM-0001").write_bytes(bytes(128) + b"DICM")
+    found = list_images(tmp_path, dicom=True)
+    assert found.images == ["IM-0001", "a.png", "b.DCM"]
+    assert list(found.left_out) == [".bmp"]
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    found = list_images(tmp_path, dicom=True)
+    assert found.images == ["a.png"]
+    assert "2 DICOM, which needs pip install 'srpipe[dicom]' (IM-0001, b.DCM)" in found.describe()
 
 
 def test_a_user_names_a_folder_or_an_image(tmp_path: Path) -> None:

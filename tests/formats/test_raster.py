@@ -130,7 +130,7 @@ def test_orientation_and_white_is_zero_together() -> None:
         (b"no image at all\n", "starts with b'no image"),
         (saved(Image.fromarray(GREY), "GIF"), "GIF8"),
         (saved(Image.fromarray(GREY), "BMP"), "BM"),
-        (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM file, which is not read yet"),
+        (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM file, which is not read here"),
         (by_tifffile(GREY.astype(np.float32)), "floating point"),
         (by_tifffile(GREY.view(np.int8), photometric="minisblack"), "signed"),
         (by_tifffile(-DEEP.astype(np.int32), photometric="minisblack"), "from -65535 to 0"),
@@ -199,7 +199,7 @@ def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch, over: 
 
 def test_a_dicom_file_is_known_by_its_name() -> None:
     """A .dcm without DICOM's preamble is told as DICOM too."""
-    with pytest.raises(ImageError, match="not read yet"):
+    with pytest.raises(ImageError, match="not read here"):
         read_grey(b"\x08\0\x05\0", "x.DCM", "minmax")
 
 

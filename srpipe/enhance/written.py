@@ -1,0 +1,66 @@
+"""Super-resolved images as files: grey PNG or TIFF of 8 or 16 bits, with size and provenance.
+
+Values of 9 to 15 bits are written as they are into 16-bit words, with the number of their bits
+where readers look for it: in PNG's sBIT, in TIFF's MaxSampleValue. 0 is black.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from srpipe.core.files import replacing
+from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+_METRES_OF_INCH = 0.0254
+_DESCRIPTION, _MAX_SAMPLE, _SOFTWARE = 270, 281, 305
+
+
+def write_grey(
+    path: Path,
+    array: npt.NDArray[Any],
+    bits: int,
+    density: tuple[float, float] | None,
+    provenance: Provenance,
+) -> None:
+    """Write a grey image; on an error the old file stays.
+
+    Args:
+        path: TIFF if it ends in .tif or .tiff, else PNG.
+        array: whole numbers (height, width), 0 to 2^bits - 1.
+        bits: 8 to 16.
+        density: pixels a metre, across and down, if known.
+        provenance: how it was made.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16))
+    options: dict[str, Any] = {}
+    if density is not None:
+        options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        tags: dict[int, Any] = {_DESCRIPTION: str(provenance), _SOFTWARE: provenance.software}
+        compression = "tiff_adobe_deflate"
+        if bits not in (8, 16):
+            tags[_MAX_SAMPLE] = 2**bits - 1
+            compression = "raw"  # else Pillow hands the tags to libtiff, which loses this one
+        options |= {"format": "TIFF", "compression": compression, "tiffinfo": tags}
+    else:
+        texts = PngInfo()
+        texts.add_text("Description", str(provenance))
+        texts.add_text("Software", provenance.software)
+        texts.add_text("Warning", NOT_FOR_DIAGNOSIS)
+        if bits not in (8, 16):
+            texts.add(b"sBIT", bytes((bits,)))
+        options |= {"format": "PNG", "pnginfo": texts}
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
