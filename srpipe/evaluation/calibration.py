@@ -4,7 +4,7 @@
     python -m srpipe.evaluation.calibration --weights NAME|FILE --measure FOLDER [--json OUT]
 
 Folders hold HR radiographs, and are read as `make results` reads them, patient IDs as params.yaml
-says. The table of half widths (`models.interval`) is fitted on the first folder's patients, which
+says. The table of half widths (`trust.interval`) is fitted on the first folder's patients, which
 must not have trained the generator; its factor is calibrated on the second's, which must be others.
 The written file is the generator's with the interval in its record.
 """
@@ -41,8 +41,8 @@ from srpipe.imaging.arrays import FloatArray
 from srpipe.metrics.scores import Mask
 from srpipe.models.checkpoint import load_generator, require_scale, save_released
 from srpipe.models.inference import unrounded
-from srpipe.models.interval import DETAILS, RESIDUALS, Interval, features, of_record, spread
 from srpipe.models.released import weights_file
+from srpipe.trust.interval import DETAILS, RESIDUALS, Interval, features, of_record, spread
 
 LEVEL = 0.9
 # Every so many-th pixel is looked at, each way; a number that no structure repeats at.

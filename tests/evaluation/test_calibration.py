@@ -12,8 +12,8 @@ from srpipe.evaluation import calibration
 from srpipe.evaluation.calibration import Seen, calibrated, coverage, fitted, text
 from srpipe.formats.raster import encode_png
 from srpipe.models.checkpoint import LoadedGenerator, load_generator, save_released
-from srpipe.models.interval import Interval, of_record
 from srpipe.models.plain_sr import PlainSR
+from srpipe.trust.interval import Interval, of_record
 from tests.conftest import MakeImage
 
 TINY = {"channels": 1, "features": 4, "blocks": 1, "scale": 4, "bicubic_skip": True}

@@ -85,15 +85,13 @@ def test_the_adversarial_variant_was_trained_on_from_the_fidelity_generator() ->
     assert 0 < max(apart) < 0.5
 
 
-@pytest.mark.parametrize(("name", "start"), [(FIDELITY, BASE), (BASE, SMALL)])
+@pytest.mark.parametrize(("name", "start"), [(FIDELITY, IDEAL_ONLY), (IDEAL_ONLY, BASE), (BASE, SMALL)])
 def test_what_was_trained_on_names_the_file_it_started_from(name: str, start: str) -> None:
     """By its SHA-256: these very bytes are here, so that the recipe can be run again."""
     trained, former = load_generator(weights_file(name)), load_generator(weights_file(start))
     assert trained.hyperparameters["blocks"] >= former.hyperparameters["blocks"]
-    assert trained.record["training"]["start"] == {
-        "file": weights_file(start).name,
-        "sha256": sha256(weights_file(start)),
-    }
+    # The file may have had another name then.
+    assert trained.record["training"]["start"]["sha256"] == sha256(weights_file(start))
 
 
 def test_swift_srgan_is_the_published_form_for_others_too() -> None:

@@ -8,8 +8,8 @@ import pytest
 from srpipe.core.errors import CheckpointError
 from srpipe.imaging.resample import downsample
 from srpipe.models.checkpoint import LoadedGenerator, load_generator, save_released
-from srpipe.models.interval import DETAILS, RESIDUALS, Interval, features, of_record, spread
 from srpipe.models.plain_sr import PlainSR
+from srpipe.trust.interval import DETAILS, RESIDUALS, Interval, features, of_record, spread
 from tests.conftest import MakeImage
 
 TINY = {"channels": 1, "features": 4, "blocks": 1, "scale": 4, "bicubic_skip": True}
