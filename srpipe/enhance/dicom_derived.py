@@ -42,7 +42,7 @@ from pydicom.valuerep import DSfloat
 from srpipe.core.errors import ImageError
 from srpipe.core.files import replacing
 from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
-from srpipe.formats.dicom import FAULTS, OVERLAYS, Radiograph
+from srpipe.formats.dicom import FAULTS, OVERLAYS, Radiograph, first_line
 
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 REMOVED = (
@@ -85,8 +85,8 @@ def write(
             data = _encoded(radiograph, sr, provenance)
     except FAULTS as error:
         raise ImageError(
-            f"{radiograph.name} has attributes that cannot be written again: {error}. Export it "
-            "anew."
+            f"{radiograph.name} has attributes that cannot be written again: {first_line(error)}. "
+            "Export it anew."
         ) from error
     with replacing(path) as temporary:
         temporary.write_bytes(data)

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
@@ -34,6 +34,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     ExplicitVRBigEndian,
+    RLELossless,
     SecondaryCaptureImageStorage,
 )
 
@@ -50,6 +51,7 @@ OVERLAYS = range(0x6000, 0x6020, 2)
 # What pydicom and its decoders raise on damaged data, or when they write it again.
 FAULTS = (
     InvalidDicomError,
+    BytesLengthException,
     OSError,
     EOFError,
     ValueError,
@@ -127,7 +129,12 @@ def read(data: bytes, name: str) -> Radiograph:
     except _UnsuitableError as error:
         raise ImageError(f"{name} {error}. {_ALLOWED}.") from error
     except FAULTS as error:
-        raise ImageError(f"{name} is damaged: {error}. {_MEND}") from error
+        raise ImageError(f"{name} is damaged: {first_line(error)}. {_MEND}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the traceback that pydicom adds to it."""
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _radiograph(dataset: Dataset, name: str) -> Radiograph:
@@ -187,7 +194,9 @@ def _decoded(dataset: Dataset, name: str) -> npt.NDArray[np.int32]:
             "install 'srpipe[dicom]'"
         )
     try:
-        values = decoder.as_array(dataset)[0]
+        # pylibjpeg-rle, where it is installed, panics on damaged data.
+        plugin = "pydicom" if syntax == RLELossless else ""
+        values = decoder.as_array(dataset, decoding_plugin=plugin)[0]
     except RuntimeError as error:
         said = "; ".join(line.strip() for line in str(error).splitlines()[1:])
         raise ImageError(

@@ -12,6 +12,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pydicom.pixels.utils import pack_bits
 from pydicom.uid import (
+    UID,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -266,6 +267,19 @@ def test_what_does_not_hold_for_other_pixels_is_removed(ours: Method) -> None:
     assert found.RequestAttributesSequence[0].CodeMeaning == "public"
     assert "DigitalSignaturesSequence" not in found
     assert "InstanceCreationDate" not in found
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_odd_values_stay_as_they_are(ours: Method, syntax: UID) -> None:
+    """What devices write against the rules is neither mended nor a reason to refuse a file."""
+    dataset = made(BodyPartExamined="AAAAAAAA", KVP="12345678")
+    dataset.file_meta.TransferSyntaxUID = syntax
+    data = encoded(dataset).replace(b"AAAAAAAA", b"chest pa").replace(b"12345678", b"about 90")
+    Path("in.dcm").write_bytes(data)
+    upscale_file(Path("in.dcm"), Path("out.dcm"), ours)
+    data = Path("out.dcm").read_bytes()
+    assert b"CS\x08\0chest pa" in data
+    assert b"DS\x08\0about 90" in data
 
 
 def test_files_are_explicit_little_endian_of_part_10(ours: Method) -> None:

@@ -231,6 +231,28 @@ def test_a_file_cut_anywhere_is_refused() -> None:
             read(cut, "x.dcm")
 
 
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEG2000Lossless])
+def test_damage_anywhere_is_refused_or_does_no_harm(syntax: UID) -> None:
+    """Of bytes changed at random: one message, whatever library finds it."""
+    dataset = radiograph(np.tile(stored(12), (4, 4)), 12, PixelSpacing=["0.1", "0.1"])
+    if syntax.is_compressed:
+        dataset.compress(syntax, generate_instance_uid=False)
+    data = encoded(dataset)
+    rng = np.random.default_rng(0)
+    refused = []
+    for _ in range(20):
+        damaged = bytearray(data)
+        # Not the sizes, which may ask for any amount of memory.
+        for at in rng.integers(data.index(b"\xe0\x7f\x10\0O"), len(data) - 8, 5):
+            damaged[at] = rng.integers(256)
+        try:
+            assert read(bytes(damaged), "x.dcm").values.array.shape == (80, 96)
+        except ImageError as error:
+            refused.append(str(error))
+    assert refused
+    assert all(message.startswith("x.dcm ") for message in refused)
+
+
 @pytest.mark.parametrize("lacking", ["SOPInstanceUID", "Rows", "BitsStored", "PixelData"])
 def test_what_lacks_something_needed_is_damaged(lacking: str) -> None:
     """It is named."""

@@ -18,6 +18,14 @@ def test_bytes_become_floats_in_unit_range() -> None:
     assert image.tolist() == [[0, 51, 255]]
 
 
+def test_deeper_images_become_the_same_floats() -> None:
+    """65535 is 1 too; floats are in the unit range already."""
+    deep = np.array([[0, 13107, 65535]], np.uint16)
+    assert to_image_tensor(deep).tolist() == [[[pytest.approx([0, 0.2, 1])]]]
+    floats = np.array([[0, 0.2, 1]], np.float32)
+    assert np.array_equal(to_image_tensor(floats)[0, 0], floats)
+
+
 def test_read_only_images_are_taken() -> None:
     """Views of the packed data set need no copy by the caller."""
     image = GREY.copy()
