@@ -85,7 +85,9 @@ def test_the_adversarial_variant_was_trained_on_from_the_fidelity_generator() ->
     assert 0 < max(apart) < 0.5
 
 
-@pytest.mark.parametrize(("name", "start"), [(FIDELITY, IDEAL_ONLY), (IDEAL_ONLY, BASE), (BASE, SMALL)])
+@pytest.mark.parametrize(
+    ("name", "start"), [(FIDELITY, IDEAL_ONLY), (IDEAL_ONLY, BASE), (BASE, SMALL)]
+)
 def test_what_was_trained_on_names_the_file_it_started_from(name: str, start: str) -> None:
     """By its SHA-256: these very bytes are here, so that the recipe can be run again."""
     trained, former = load_generator(weights_file(name)), load_generator(weights_file(start))
