@@ -168,6 +168,6 @@ def test_lr_images_of_sixteen_bits_are_interpolated_alike() -> None:
         apart = method(deep).astype(int) - method(image)
         # Pillow rounds 8 bits between its two passes, too.
         assert np.abs(apart).max() <= 3
-        assert np.abs(apart).mean() < 0.5
+        assert np.abs(apart).mean() < 1
     with pytest.raises(ValueError, match="must be uint8"):
         downsample(deep, 4)  # type: ignore[arg-type]
