@@ -35,10 +35,12 @@ FINISHED = "finished.json"
 # The parts of srpipe whose code determines what training computes. tests/training/test_resume.py
 # checks this against the loop's imports.
 CODE = (
+    "acquisition",
     "data/packed.py",
     "imaging",
     "metrics",
     "models",
+    "settings/acquisition.py",
     "settings/base.py",
     "settings/train.py",
     "training",

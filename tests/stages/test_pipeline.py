@@ -371,6 +371,7 @@ def test_mlflow_has_the_whole_story_in_one_run(
 
     artifacts = pipeline.folder / "mlartifacts" / found.info.run_id / "artifacts"
     assert sorted(path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*.*")) == [
+        "evaluate/acquisitions.png",
         "evaluate/best.png",
         "evaluate/curve.png",
         "evaluate/median.png",
