@@ -36,6 +36,7 @@ class Crops(CropSize):
     turns: Probability
     markers: Probability
     jitter: Probability
+    nodules: Probability
     acquired: Acquisitions
     margin: Annotated[int, Field(ge=0, le=255)]
 
