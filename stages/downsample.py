@@ -20,7 +20,13 @@ def main() -> None:
     source = open_source(paths.raw(data.name))
     make = functools.partial(make_pair, source, settings)
     pairs = parallel(make, source.entries, what="downsample")
-    manifest = write_packed(paths.PACKED, pairs, settings.scale, likeness.describe)
+    manifest = write_packed(
+        paths.PACKED,
+        pairs,
+        settings.scale,
+        likeness.describe,
+        settings.acquisition.model_dump(exclude_defaults=True),
+    )
     pixels = int((manifest["height"] * manifest["width"]).sum())
     console.say(
         f"{len(manifest)} pairs at {settings.scale}x, {pixels / 1e6:.0f} HR megapixels, "

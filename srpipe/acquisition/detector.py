@@ -20,6 +20,7 @@ that `q` is proportional to `1 / scale`.
 """
 
 import io
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,11 @@ def acquire(
         grey = grey + electronic * np.float32(how.noise / 255)
     recorded = _quantised(grey, how.bits)
     return recorded if how.jpeg is None else _through_jpeg(recorded, how.jpeg)
+
+
+def recorded(hr: GreyImage, image: str, scale: int, how: Acquisition, seed: int) -> RecordedImage:
+    """Return `acquire` of an HR image, `uint8 (H, W)`, with the noise of its name and the seed."""
+    return acquire(hr, scale, how, np.random.default_rng([seed, zlib.crc32(image.encode())]))
 
 
 def noise_level(how: Acquisition, lr: RecordedImage, scale: int) -> float:

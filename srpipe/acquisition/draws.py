@@ -22,12 +22,11 @@ CORRELATION = 0.7
 
 
 def drawn(ranges: Acquisitions, rng: np.random.Generator) -> Acquisition:
-    """Draw one acquisition that is not the ideal one, but for chance."""
+    """Draw an acquisition; where nothing is switched on, it is the ideal one."""
     noise, dose, blur, box, jpeg, bits = rng.random(6) < (NOISE, DOSE, BLUR, BOX, JPEG, BITS)
     amount = rng.random(6)
-    lossy = bool(jpeg) and ranges.jpeg is not None
     quality = None
-    if lossy and ranges.jpeg is not None:
+    if jpeg and ranges.jpeg is not None:
         quality = round(ranges.jpeg + amount[3] * max(BEST_JPEG - ranges.jpeg, 0))
     return Acquisition(
         sampling="box" if box else "bicubic",
@@ -35,6 +34,6 @@ def drawn(ranges: Acquisitions, rng: np.random.Generator) -> Acquisition:
         dose=float(ranges.dose ** amount[1]) if dose else 1.0,
         correlation=float(CORRELATION * amount[4]) if dose else 0.0,
         blur=float(ranges.blur * amount[2]) if blur else 0.0,
-        bits=8 + int(amount[5] * (ranges.bits - 7)) if bits and not lossy else 8,
+        bits=8 + int(amount[5] * (ranges.bits - 7)) if bits and quality is None else 8,
         jpeg=quality,
     )

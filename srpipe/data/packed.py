@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +49,7 @@ def write_packed(
     pairs: Iterable[Pair],
     scale: int,
     describe: Callable[[GreyImage], Mapping[str, str]] = lambda hr: {},
+    acquisition: Mapping[str, Any] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Write pairs in the order given and return the manifest; on an error the old folder stays.
 
@@ -55,6 +58,7 @@ def write_packed(
         pairs: what to write.
         scale: HR side over LR side.
         describe: columns that an HR image adds to the manifest, such as `likeness.describe`.
+        acquisition: how LR was made, `settings.acquisition.Acquisition` as plain values.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -80,7 +84,12 @@ def write_packed(
             raise DataError("there is no image to pack: run the download stage first")
         manifest = pd.DataFrame(rows)
         manifest.to_csv(temporary / MANIFEST, index=False, lineterminator="\n")
-        info = {"scale": scale, "hr": digests[0].hexdigest(), "lr": digests[1].hexdigest()}
+        info = {
+            "scale": scale,
+            "acquisition": dict(acquisition),
+            "hr": digests[0].hexdigest(),
+            "lr": digests[1].hexdigest(),
+        }
         (temporary / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
     return manifest
 
@@ -89,13 +98,15 @@ def write_packed(
 class Packed:
     """Read access to a packed folder by manifest row; images are memory-mapped views.
 
-    `digests` are the SHA-256 of the HR and the LR file, as they were written.
+    `digests` are the SHA-256 of the HR and the LR file, as they were written; `acquisition` says
+    how LR was made, as `write_packed` was told.
     """
 
     folder: Path
     manifest: pd.DataFrame
     scale: int
     digests: tuple[str, str]
+    acquisition: Mapping[str, Any]
 
     def hr(self, row: int) -> GreyImage:
         """Return the HR image of a manifest row: read-only `uint8 (H, W)`."""
@@ -159,6 +170,7 @@ def open_packed(folder: Path) -> Packed:
         manifest = read_manifest(folder)
         info = json.loads((folder / INFO).read_text(encoding="utf-8"))
         scale, digests = int(info["scale"]), (str(info["hr"]), str(info["lr"]))
+        acquisition = dict(info["acquisition"])
         sizes = [(folder / name).stat().st_size for name in (HR, LR)]
     except FileNotFoundError as error:
         raise DataError(f"{error.filename} is missing: run the downsample stage first") from error
@@ -170,7 +182,7 @@ def open_packed(folder: Path) -> Packed:
             f"{folder} is damaged: {HR} and {LR} have {sizes} bytes, the manifest says "
             f"{[pixels, pixels // scale**2]}. {_AGAIN}"
         )
-    return Packed(folder, manifest, scale, digests)
+    return Packed(folder, manifest, scale, digests, acquisition)
 
 
 def read_manifest(folder: Path, more: Sequence[str] = ()) -> pd.DataFrame:

@@ -1,16 +1,22 @@
 """Making an HR and LR pair from a listed image file."""
 
+import numpy as np
+
+from srpipe.acquisition.detector import recorded
 from srpipe.core.errors import ImageError
 from srpipe.data.packed import Pair
 from srpipe.data.sources.manifest import Entry, Source
 from srpipe.formats.raster import read_grey
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import MIN_LR_SIDE, crop_to_multiple, downsample
+from srpipe.settings.acquisition import IDEAL
 from srpipe.settings.downsample import Downsample
 
 
 def make_pair(source: Source, settings: Downsample, entry: Entry) -> Pair:
     """Read one image, crop it to a multiple of the scale, and make its LR image.
+
+    The noise of an acquisition is that of the image's name and the seed.
 
     Raises:
         DataError: the file changed since it was listed.
@@ -18,6 +24,9 @@ def make_pair(source: Source, settings: Downsample, entry: Entry) -> Pair:
     """
     image = read_grey(source.read(entry), entry.image, settings.sixteen_bit)
     hr, lr = to_pair(image, settings.scale, entry.image)
+    if settings.acquisition != IDEAL:
+        how = settings.acquisition
+        lr = np.asarray(recorded(hr, entry.image, settings.scale, how, settings.seed), np.uint8)
     return Pair(entry.image, entry.patient, entry.list, hr, lr)
 
 

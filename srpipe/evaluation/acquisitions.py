@@ -5,17 +5,15 @@ against the same HR image. The noise of an image depends on its name and the see
 at every level but for its strength.
 """
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from srpipe.acquisition.detector import acquire, noise_level
+from srpipe.acquisition.detector import noise_level, recorded
 from srpipe.core import console
 from srpipe.core.files import replacing, rounded
 from srpipe.data.packed import Packed, Pair
@@ -43,12 +41,6 @@ LABELS = {
 
 Upscale = Callable[[RecordedImage], GreyImage]
 Row = dict[str, str | float]
-
-
-def recorded(hr: GreyImage, image: str, scale: int, how: Acquisition, seed: int) -> RecordedImage:
-    """Record an HR image `uint8 (H, W)`; the noise depends on the image's name and the seed."""
-    rng = np.random.default_rng([seed, zlib.crc32(image.encode())])
-    return acquire(hr, scale, how, rng)
 
 
 def methods(

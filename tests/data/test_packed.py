@@ -162,6 +162,12 @@ def test_digests_are_those_of_the_files(folder: Path) -> None:
     assert len(set(wanted)) == 2
 
 
+def test_how_lr_was_recorded_is_kept(tmp_path: Path) -> None:
+    how = {"noise": 2.0, "jpeg": 90}
+    write_packed(tmp_path / "p", pairs(), 2, acquisition=how)
+    assert open_packed(tmp_path / "p").acquisition == how
+
+
 def test_digests_tell_data_sets_apart(folder: Path, tmp_path: Path) -> None:
     """One grey level of one pixel of one LR image is another data set."""
     first, second, third = pairs()

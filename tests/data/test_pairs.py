@@ -1,8 +1,10 @@
 """Every image becomes a pair whose LR image is exactly its HR image made small."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from srpipe.core.errors import DataError, ImageError
@@ -10,10 +12,11 @@ from srpipe.data.pairs import make_pair, to_pair
 from srpipe.data.sources.manifest import Entry, checksum, open_source, write_source
 from srpipe.formats.raster import encode_png
 from srpipe.imaging.resample import downsample
+from srpipe.settings.acquisition import IDEAL, Acquisition
 from srpipe.settings.downsample import Downsample
 from tests.conftest import MakeImage
 
-SETTINGS = Downsample(scale=4, sixteen_bit="minmax")
+SETTINGS = Downsample(scale=4, sixteen_bit="minmax", acquisition=IDEAL, seed=0)
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
@@ -54,6 +57,26 @@ def source(tmp_path: Path, make_image: MakeImage) -> tuple[Path, Entry]:
     return tmp_path, entry
 
 
+def test_lr_is_recorded_as_the_settings_say(source: tuple[Path, Entry]) -> None:
+    """With the noise of the image's name and the seed; HR has none."""
+    folder, entry = source
+    opened = open_source(folder / "raw")
+    noisy = {"acquisition": Acquisition(noise=4.0, jpeg=90)}
+
+    def made(seed: int, name: str = entry.image) -> npt.NDArray[np.uint8]:
+        settings = SETTINGS.model_copy(update={**noisy, "seed": seed})
+        pair = make_pair(opened, settings, replace(entry, image=name))
+        assert np.array_equal(pair.hr, ideal.hr)
+        assert pair.lr.dtype == np.uint8
+        return pair.lr
+
+    ideal = make_pair(opened, SETTINGS, entry)
+    assert np.array_equal(made(0), made(0))
+    assert 3 < (made(0).astype(float) - ideal.lr).std() < 7  # the noise, and what JPEG does
+    assert not np.array_equal(made(0), made(1))
+    assert not np.array_equal(made(0), made(0, "b_1.png"))
+
+
 def test_a_pair_keeps_who_it_is_of(source: tuple[Path, Entry], make_image: MakeImage) -> None:
     """Name, patient and list go with the pixels."""
     folder, entry = source
@@ -84,7 +107,9 @@ def test_sixteen_bit_follows_the_setting(tmp_path: Path) -> None:
     write_source(tmp_path / "raw", "folder", str(tmp_path), [entry])
     opened = open_source(tmp_path / "raw")
     maxima = {
-        way: int(make_pair(opened, Downsample(scale=4, sixteen_bit=way), entry).hr.max())
+        way: int(
+            make_pair(opened, SETTINGS.model_copy(update={"sixteen_bit": way}), entry).hr.max()
+        )
         for way in ("minmax", "full_range")
     }
     assert maxima == {"minmax": 255, "full_range": round(4095 / 65535 * 255)}

@@ -123,6 +123,8 @@ def test_no_type_is_coerced(tmp_path: Path, key: str, value: Any) -> None:
         ("train.crops.markers", float("nan")),
         ("train.crops.markers", 2),
         ("train.crops.jitter", -0.1),
+        ("downsample.acquisition.noise", -1),
+        ("downsample.seed", -1),
         ("train.crops.nodules", 1.1),
         ("train.crops.jitter", 1.1),
         ("train.crops.jitter", float("nan")),
@@ -237,6 +239,7 @@ def test_settings_must_fit_together(tmp_path: Path, changes: dict[str, Any], tol
         {"train.adversarial.crops.size": 32},
         {"train.fine_epochs": 2},
         {"train.crops.candidates": 64, "train.crops.turns": 0, "train.crops.markers": 1},
+        {"downsample.acquisition": {"dose": 0.25, "noise": 1.0, "jpeg": 90}},
         {"train.crops.jitter": 1, "train.crops.nodules": 1},
         {"train.crops.margin": 0, "train.loss.image": "psnr", "train.loss.fine_image": "mse"},
         {"train.generator.name": "plain_sr"},
@@ -250,3 +253,9 @@ def test_settings_must_fit_together(tmp_path: Path, changes: dict[str, Any], tol
 def test_settings_just_inside_the_rules_load(tmp_path: Path, changes: dict[str, Any]) -> None:
     """The rules refuse no more than they say."""
     assert load(tmp_path, changes).data.name == "phantom"
+
+
+def test_lr_of_a_data_set_has_eight_bits(tmp_path: Path) -> None:
+    message = refusal(tmp_path, {"downsample.acquisition": {"bits": 10}})
+    assert "downsample.acquisition" in message
+    assert "bits is 10: LR images of a data set have 8" in message

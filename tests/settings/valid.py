@@ -25,6 +25,8 @@ datasets:
 downsample:
   scale: 4
   sixteen_bit: minmax
+  acquisition: {}
+  seed: 0
 split:
   use_lists: true
   same_image: refuse

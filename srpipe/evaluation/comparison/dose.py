@@ -11,7 +11,7 @@ from srpipe.data.sources.manifest import Entry, Source
 from srpipe.evaluation import acquisitions
 from srpipe.evaluation.acquisitions import LABELS, SCORES, Upscale
 from srpipe.evaluation.comparison.examine import MADE
-from srpipe.evaluation.comparison.methods import FIDELITY, IDEAL_ONLY, SCALE, Weights
+from srpipe.evaluation.comparison.methods import FIDELITY, IDEAL_ONLY, PUBLISHED, SCALE, Weights
 from srpipe.evaluation.comparison.pages import SAMPLES, SEED, replace_block
 from srpipe.evaluation.scorer import Row
 from srpipe.evaluation.tables import aligned_table
@@ -22,7 +22,7 @@ from srpipe.settings.acquisition import Acquisition
 PAGE = Path("docs/dose.md")
 CSV = Path("docs/dose.csv")
 FIGURE = Path("docs/figures/dose.png")
-GENERATORS = (IDEAL_ONLY, FIDELITY)
+GENERATORS = (PUBLISHED, IDEAL_ONLY, FIDELITY)
 DENOISED_IDEAL = f"non-local means, then {IDEAL_ONLY}"
 # By name; see docs/acquisition.md.
 SHOWN = {
@@ -109,7 +109,7 @@ def mean_table(table: pd.DataFrame) -> str:
 
 def gain_table(table: pd.DataFrame) -> str:
     """Return the gains of the default generator over the best simple answer, as Markdown."""
-    simple = table[table["method"] != IDEAL_ONLY]
+    simple = table[~table["method"].isin({*GENERATORS} - {FIDELITY})]
     found = acquisitions.summary(simple, samples=SAMPLES, seed=SEED, model=FIDELITY)
     rows = []
     for how, scores in found.items():

@@ -18,10 +18,11 @@ from srpipe.evaluation.comparison.methods import SCALE, Weights, all_images
 from srpipe.evaluation.comparison.pictures import Detail
 from srpipe.evaluation.scorer import Row, scores
 from srpipe.imaging.arrays import GreyImage
+from srpipe.settings.acquisition import IDEAL
 from srpipe.settings.downsample import Downsample
 from srpipe.settings.params import load_params
 
-MADE = Downsample(scale=4, sixteen_bit="minmax")
+MADE = Downsample(scale=4, sixteen_bit="minmax", acquisition=IDEAL, seed=0)
 
 
 def chosen(images: Path, listed: Path) -> tuple[Source, Sequence[Entry]]:

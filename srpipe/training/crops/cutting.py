@@ -21,6 +21,7 @@ from srpipe.acquisition.detector import REACH, Region, acquire
 from srpipe.acquisition.draws import drawn
 from srpipe.imaging.arrays import GreyImage, RecordedImage
 from srpipe.imaging.resample import BICUBIC
+from srpipe.settings.acquisition import IDEAL, Acquisition
 from srpipe.settings.train import Crops
 from srpipe.training.crops.jitter import jitter
 from srpipe.training.crops.markers import with_marker
@@ -151,7 +152,7 @@ def _cut(
     spots = int(draw.nodules * 2**53) if draw.spotted < crops.nodules else None
     acquired = draw.acquired < crops.acquired.share
     # In HR pixels: of the bicubic kernel, which widens by the scale, or of an acquisition.
-    reach = REACH * scale if acquired else 2 * scale
+    reach = 2 * scale if not acquired and source.acquisition == IDEAL else REACH * scale
     if draw.jittered < crops.jitter:
         around, y, x = jitter(hr, y, x, size, reach, int(draw.jitter * 2**53))
     elif acquired or seed is not None or spots is not None or crops.shifts:
@@ -166,24 +167,28 @@ def _cut(
         around = with_nodules(around, np.random.default_rng(spots))
     if seed is not None:
         around = with_marker(around, np.random.default_rng(seed))
-    how = int(draw.acquisition * 2**53) if acquired else None
-    return _recorded(around, (y, x), source, how), around[y : y + size, x : x + size]
+    # A number that chose the place is as good a seed as any for the noise of the data set's own LR.
+    rng = np.random.default_rng(int((draw.acquisition if acquired else draw.choice) * 2**53))
+    how = drawn(crops.acquired, rng) if acquired else source.acquisition
+    return _recorded(around, (y, x), source, how, rng), around[y : y + size, x : x + size]
 
 
 def _recorded(
-    around: GreyImage, corner: tuple[int, int], source: CropSource, seed: int | None
+    around: GreyImage,
+    corner: tuple[int, int],
+    source: CropSource,
+    how: Acquisition,
+    rng: np.random.Generator,
 ) -> RecordedImage:
-    """Return LR of a crop at `corner` of its surroundings; ideal if `seed` is None.
+    """Return LR of a crop at `corner` of its surroundings.
 
     LR is that of the whole image with a grid that starts at the crop's corner.
     """
     (y, x), size, scale = corner, source.crops.size, source.packed.scale
     side = size // scale
-    if seed is None:
+    if how == IDEAL:
         box = (x, y, x + size, y + size)
         return np.asarray(Image.fromarray(around).resize((side, side), BICUBIC, box))
-    rng = np.random.default_rng(seed)
-    how = drawn(source.crops.acquired, rng)
     # LR pixels around the crop, which share its noise and the blocks of JPEG.
     above, before = y // scale, x // scale
     below = (around.shape[0] - y - size) // scale

@@ -1,10 +1,12 @@
 """The source of training crops."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from srpipe.core.errors import DataError, SettingsError
 from srpipe.data.packed import Packed
+from srpipe.settings.acquisition import Acquisition
 from srpipe.settings.train import Crops
 from srpipe.training.crops.difficulty import Difficulty
 
@@ -30,6 +32,11 @@ class CropSource:
     seed: int
     difficulty: Difficulty
     name: str = "train.crops"
+
+    @functools.cached_property
+    def acquisition(self) -> Acquisition:
+        """How LR of the data set was recorded."""
+        return Acquisition.model_validate(self.packed.acquisition)
 
     def batches(self) -> int:
         """Return the number of whole batches in an epoch.

@@ -1,6 +1,7 @@
 """HR and LR crops show the same place, at the position and in the symmetry that is drawn."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -353,11 +354,11 @@ def acquired(plan: Plan, **ranges: Any) -> Plan:
     return plan.but(acquired={**nothing, **ranges})
 
 
-def differences(packed: Packed, plan: Plan) -> npt.NDArray[np.float64]:
+def differences(packed: Packed, plan: Plan, full: int = 65535) -> npt.NDArray[np.float64]:
     """Return by how many grey levels LR crops differ from HR crops, downsampled, inside."""
     inside = np.s_[3:-3, 3:-3]
     found = [
-        pixels(lr).astype(float)[inside] / 257 - downsample(pixels(hr), 4)[inside]
+        pixels(lr).astype(float)[inside] * 255 / full - downsample(pixels(hr), 4)[inside]
         for batch in batches(packed, plan)
         for lr, hr in zip(batch.lr, batch.hr, strict=True)
     ]
@@ -391,6 +392,16 @@ def test_noise_comes_on_top_of_all_else(packed: Packed, options: dict[str, Any])
     found = differences(packed, plan)
     assert abs(found.mean()) < 0.2
     assert found.std(axis=(1, 2)).max() > 5
+
+
+def test_crops_of_a_recorded_data_set_are_recorded_so(packed: Packed) -> None:
+    """LR that is made anew has the noise of the data set's acquisition, another in each crop."""
+    plan = UPRIGHT.but(shifts=True)
+    noisy = replace(packed, acquisition={"noise": 8.0})
+    found = differences(noisy, plan, full=255)
+    assert found.std(axis=(1, 2)).min() > 5
+    assert np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1] < 0.5
+    assert not differences(packed, plan, full=255).any()
 
 
 def test_acquisitions_are_drawn_like_all_else(packed: Packed) -> None:
