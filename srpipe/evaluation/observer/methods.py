@@ -18,6 +18,7 @@ from srpipe.models.released import weights_file
 from srpipe.settings.acquisition import IDEAL, Acquisition
 
 DENOISED = "denoised, bicubic"
+CONSISTENT = ", consistent"
 ACQUISITIONS: Mapping[str, Acquisition] = MappingProxyType(
     {
         "ideal": IDEAL,
@@ -50,11 +51,17 @@ def generators(given: Sequence[str]) -> dict[str, Path]:
 
 
 def all_images(lr: GreyImage, how: Acquisition, files: Mapping[str, Path]) -> dict[str, GreyImage]:
-    """Return what every method makes of an LR image: `uint8 (4h, 4w)` by the method's name."""
+    """Return what every method makes of an LR image: `uint8 (4h, 4w)` by the method's name.
+
+    The first generator is also made consistent, which keeps all that is in LR, noise included.
+    """
     noise = noise_level(how, lr, SCALE)
     clean = denoised(lr, noise) if noise else lr
     made = {BICUBIC: bicubic(lr, SCALE), DENOISED: bicubic(clean, SCALE)}
-    return made | {name: super_resolve(_loaded(path), lr) for name, path in files.items()}
+    made |= {name: super_resolve(_loaded(path), lr) for name, path in files.items()}
+    for name, path in list(files.items())[:1]:
+        made[name + CONSISTENT] = super_resolve(_loaded(path), lr, consistent=True)
+    return made
 
 
 @functools.lru_cache(maxsize=8)

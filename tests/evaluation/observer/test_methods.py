@@ -10,12 +10,13 @@ from srpipe.core.errors import CheckpointError
 from srpipe.evaluation.comparison.methods import BICUBIC
 from srpipe.evaluation.observer.methods import (
     ACQUISITIONS,
+    CONSISTENT,
     DEFAULT,
     DENOISED,
     all_images,
     generators,
 )
-from srpipe.imaging.resample import bicubic
+from srpipe.imaging.resample import bicubic, downsample
 from srpipe.metrics.baselines import denoised
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
@@ -35,12 +36,15 @@ def test_every_method_makes_its_image(make_image: MakeImage) -> None:
     lr = make_image(0, 24, 20)
     how = ACQUISITIONS["noise 8"]
     found = all_images(lr, how, generators(DEFAULT))
-    assert list(found) == [BICUBIC, DENOISED, *DEFAULT]
+    assert list(found) == [BICUBIC, DENOISED, *DEFAULT, DEFAULT[0] + CONSISTENT]
     assert np.array_equal(found[BICUBIC], bicubic(lr, 4))
     assert np.array_equal(found[DENOISED], bicubic(denoised(lr, noise_level(how, lr, 4)), 4))
     for name in DEFAULT:
         model = load_generator(weights_file(name)).model
         assert np.array_equal(found[name], super_resolve(model, lr))
+    agreeing = downsample(found[DEFAULT[0] + CONSISTENT], 4).astype(int)
+    assert np.abs(agreeing - lr).max() <= 1
+    assert np.abs(downsample(found[DEFAULT[0]], 4).astype(int) - lr).max() > 5
 
 
 def test_two_generators_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from srpipe.evaluation.comparison.pages import CLOSE, OPEN
 from srpipe.evaluation.observer import __main__ as command
 from srpipe.evaluation.observer import examine, page
 from srpipe.evaluation.observer.examine import HR
-from srpipe.evaluation.observer.methods import ACQUISITIONS, DENOISED
+from srpipe.evaluation.observer.methods import ACQUISITIONS, CONSISTENT, DENOISED
 from srpipe.evaluation.observer.nodules import CONTRASTS
 from srpipe.evaluation.observer.summary import AREA, GAIN, INVENTED, LOST, SIZES, TOGETHER
 from srpipe.formats.raster import encode_png
@@ -62,7 +62,7 @@ def test_one_command_makes_scores_summary_figure_and_page(
 ) -> None:
     """Of every method, acquisition and size; again, to the same bytes; other seeds, others."""
     run(monkeypatch, "hr", "--weights", "tiny.safetensors")
-    methods = [BICUBIC, DENOISED, "tiny"]
+    methods = [BICUBIC, DENOISED, "tiny", "tiny" + CONSISTENT]
     scores = pd.read_csv(page.SCORES)
     places = len(scores[["image", "y", "x"]].drop_duplicates())
     assert places >= 3 * len(CONTRASTS)
