@@ -1,12 +1,17 @@
 """Markers and the border are masked, anatomy is not."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
+from skimage.filters import rank
 
-from srpipe.metrics.mask import anatomy_mask
+from srpipe.metrics import mask
+from srpipe.metrics.mask import anatomy_mask, markers
+from tests.conftest import MakeImage
 
 Grey = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -17,6 +22,53 @@ def border(height: int, width: int) -> Mask:
     inside = np.zeros((height, width), bool)
     inside[8:-8, 8:-8] = True
     return inside
+
+
+def by_median(image: Grey) -> Mask:
+    """Return the markers by scikit-image's median of the 15x15 pixels that are inside the image."""
+    median = rank.median(image.copy(), np.ones((15, 15), np.uint8))
+    return np.asarray(np.abs(image.astype(int) - median) > 51)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 80), (15, 15), (14, 31), (1, 40), (7, 8)])
+@pytest.mark.parametrize("levels", ["all", "two", "at the limit", "smooth", "spots"])
+def test_markers_are_those_of_the_median(height: int, width: int, levels: str) -> None:
+    """Pixel by pixel, at the border too, where a neighbourhood is smaller and may be even."""
+    rng = np.random.default_rng(height * width)
+    for _ in range(8):
+        size = (height, width)
+        image = {
+            "all": rng.integers(0, 256, size),
+            "two": rng.choice([20, 240], size),
+            "at the limit": rng.choice([0, 51, 52, 102, 103, 104, 204, 255], size),
+            "smooth": ndimage.median_filter(rng.integers(0, 256, size), 5),
+            "spots": np.where(rng.random(size) < 0.02, 255, rng.integers(90, 110, size)),
+        }[levels].astype(np.uint8)
+        wanted = by_median(image)
+        assert np.array_equal(markers(image), wanted)
+        assert np.array_equal(markers(np.asfortranarray(image)), wanted)
+
+
+def test_markers_on_texture_are_those_of_the_median(
+    make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Letters on made radiographs, of which few pixels are counted at once."""
+    monkeypatch.setattr(mask, "AT_ONCE", 100)
+    for seed in range(4):
+        image = Image.fromarray(make_image(seed, 128, 160))
+        ImageDraw.Draw(image).text((50, 40), "PORTABLE", fill=255 * (seed % 2), font_size=20)
+        drawn = np.asarray(image)
+        wanted = by_median(drawn)
+        assert 100 < wanted.sum() < 5000
+        assert np.array_equal(markers(drawn), wanted)
+
+
+def test_markers_on_real_radiographs_are_those_of_the_median(nih_sample: Path) -> None:
+    """Of the first few."""
+    for path in sorted((nih_sample / "images").glob("*.png"))[:5]:
+        with Image.open(path) as image:
+            hr = np.asarray(image.convert("L"))
+        assert np.array_equal(markers(hr), by_median(hr))
 
 
 @pytest.mark.parametrize("value", [0, 100, 255])
