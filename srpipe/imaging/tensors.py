@@ -1,4 +1,7 @@
-"""Converting grey images to network inputs."""
+"""Converting grey images to network inputs, and running networks on one thread."""
+
+import contextlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -19,3 +22,18 @@ def to_image_tensor(image: RecordedImage | FloatImage) -> Tensor:
     """
     white = {"uint8": 255, "uint16": 65535, "float32": 1}[image.dtype.name]
     return torch.tensor(np.ascontiguousarray(image, np.float32)).div_(white)[None, None]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread of the CPU inside, and as many as before afterwards.
+
+    With more, last digits depend on the number of CPUs, and worker processes, of which there is one
+    per CPU, slow each other down.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -26,15 +26,16 @@ MEAN = (0.5, 0.5, 0.5)
 STD = (0.5, 0.5, 0.5)
 
 
+def same_padding(size: int, kernel: int, stride: int) -> int:
+    """Return TensorFlow's "same" padding of an axis, over both sides; the odd pixel comes last."""
+    return max((-(-size // stride) - 1) * stride + kernel - size, 0)
+
+
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's "same" padding: the odd pixel goes to the right and bottom."""
 
     def forward(self, x: Tensor) -> Tensor:
-        totals = [
-            max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            for size, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True)
-        ]
-        down, across = totals
+        down, across = map(same_padding, x.shape[2:], self.kernel_size, self.stride)
         if down % 2 or across % 2:
             x = F.pad(x, [across // 2, across - across // 2, down // 2, down - down // 2])
             down = across = 0

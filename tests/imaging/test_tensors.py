@@ -1,10 +1,12 @@
 """8-bit images become the tensors that networks take."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 
-from srpipe.imaging.tensors import to_channels, to_image_tensor
+from srpipe.imaging.tensors import one_thread, to_channels, to_image_tensor
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -41,3 +43,18 @@ def test_grey_is_repeated_without_a_copy() -> None:
     assert colour.data_ptr() == grey.data_ptr()
     assert torch.equal(colour[:, 2], grey[:, 0])
     assert torch.equal(to_channels(grey, 1), grey)
+
+
+def test_one_thread_is_used_inside_and_the_former_number_afterwards() -> None:
+    """After an error, too."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with contextlib.suppress(ZeroDivisionError), one_thread():
+            _ = 1 // 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
