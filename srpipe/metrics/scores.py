@@ -1,10 +1,9 @@
 """The scores of an SR image, and their conventions.
 
 PSNR and SSIM are computed on 8-bit images scaled to [0, 1], so the peak is 1 (not the image's
-maximum), over the whole image without cropping a border. SSIM has the settings of Z. Wang et al.,
-"Image quality assessment", IEEE TIP 2004: Gaussian window 11x11 with sigma 1.5, population
-covariance, K1 = 0.01, K2 = 0.03, mean over the windows that lie wholly inside the image. The
-content distance is that of `perception`, of the whole image too.
+maximum), over the whole image without cropping a border. SSIM is the mean of `ssim.ssim_map`, over
+the windows that lie wholly inside the image. The content distance is that of `perception`, of the
+whole image too.
 """
 
 import math
@@ -13,19 +12,19 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from skimage.metrics import structural_similarity
 
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import downsample
 from srpipe.metrics import perception
 from srpipe.metrics.mask import anatomy_mask
+from srpipe.metrics.ssim import RADIUS, ssim_map
 
 Mask = npt.NDArray[np.bool_]
 
 # Identical images have no finite PSNR; this is reported instead (an MSE of 1e-10).
 PSNR_MAX = 100.0
-# The windows of SSIM that lie wholly inside the image are centred 5 px from its border.
-INSIDE = np.s_[5:-5, 5:-5]
+# Where the windows of SSIM that lie wholly inside the image are centred.
+INSIDE = np.s_[RADIUS:-RADIUS, RADIUS:-RADIUS]
 # For the other scores, higher is better.
 LOWER_IS_BETTER = frozenset({"content_distance"})
 
@@ -50,34 +49,59 @@ class Scores:
         return tuple(field.name for field in fields(cls))
 
 
-@dataclass(frozen=True)
-class Reference:
-    """An HR image with all that methods are scored against.
+@dataclass(frozen=True, eq=False)
+class Original:
+    """An HR image with all of it that scores need, computed once for any number of LR images.
 
-    `hr` is `uint8 (H, W)`, `lr` `uint8 (H/scale, W/scale)`, `mask` `bool (H, W)`.
+    `image` is `uint8 (H, W)`, `mask` `bool (H, W)`.
     """
 
-    hr: GreyImage
-    lr: GreyImage
+    image: GreyImage
     mask: Mask
-    scale: int
 
     @cached_property
     def features(self) -> perception.Features:
-        """Return the HR image's features, computed once for all methods."""
-        return perception.features(self.hr)
+        """Return the HR image's features, computed once, when first needed."""
+        return perception.features(self.image)
 
 
-def reference(hr: GreyImage, lr: GreyImage) -> Reference:
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What SR images of one LR image, `uint8 (H/scale, W/scale)`, are scored against."""
+
+    original: Original
+    lr: GreyImage
+    scale: int
+
+    @property
+    def hr(self) -> GreyImage:
+        """Return the HR image, `uint8 (H, W)`."""
+        return self.original.image
+
+    @property
+    def mask(self) -> Mask:
+        """Return the pixels that masked scores count, `bool (H, W)`."""
+        return self.original.mask
+
+
+def original(hr: GreyImage) -> Original:
+    """Return an HR image `uint8 (H, W)` as `reference` takes it."""
+    return Original(hr, anatomy_mask(hr))
+
+
+def reference(hr: GreyImage | Original, lr: GreyImage) -> Reference:
     """Return the reference for an HR image and its LR image.
+
+    To score several LR images of one HR image, give its `original` with each.
 
     Raises:
         ValueError: the sides of `hr` are not the same multiple of those of `lr`.
     """
-    scale = hr.shape[0] // lr.shape[0]
-    if hr.shape != (lr.shape[0] * scale, lr.shape[1] * scale):
-        raise ValueError(f"HR {hr.shape} is no multiple of LR {lr.shape}")
-    return Reference(hr, lr, anatomy_mask(hr), scale)
+    height, width = (hr.image if isinstance(hr, Original) else hr).shape
+    scale = height // lr.shape[0]
+    if (height, width) != (lr.shape[0] * scale, lr.shape[1] * scale):
+        raise ValueError(f"HR {(height, width)} is no multiple of LR {lr.shape}")
+    return Reference(hr if isinstance(hr, Original) else original(hr), lr, scale)
 
 
 def score(sr: GreyImage, against: Reference) -> Scores:
@@ -100,7 +124,9 @@ def score(sr: GreyImage, against: Reference) -> Scores:
         psnr_masked=psnr(_mean(error, mask)),
         ssim_masked=_mean(similarity, mask[INSIDE]),
         lr_psnr=psnr(float(squared_error(downsample(sr, against.scale), against.lr).mean())),
-        content_distance=perception.content_distance(perception.features(sr), against.features),
+        content_distance=perception.content_distance(
+            perception.features(sr), against.original.features
+        ),
     )
 
 
@@ -113,21 +139,6 @@ def squared_error(a: GreyImage, b: GreyImage) -> npt.NDArray[np.float64]:
 def psnr(mse: float) -> float:
     """Return the PSNR in dB at peak 1 of a mean squared error, at most 100 dB."""
     return PSNR_MAX if mse <= 10 ** (-PSNR_MAX / 10) else -10 * math.log10(mse)
-
-
-def ssim_map(a: GreyImage, b: GreyImage) -> npt.NDArray[np.float64]:
-    """Return the SSIM of each 11x11 window inside the image: `float64 (H-10, W-10)`."""
-    _, similarity = structural_similarity(
-        a / 255.0,
-        b / 255.0,
-        data_range=1.0,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        full=True,
-    )
-    inside: npt.NDArray[np.float64] = similarity[INSIDE]
-    return inside
 
 
 def _mean(values: npt.NDArray[np.float64], where: Mask) -> float:

@@ -1,7 +1,9 @@
 """The scores are those of the literature, pinned by known values and a second implementation."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +12,19 @@ from PIL import Image
 
 from srpipe.imaging.resample import back_project, bicubic, downsample
 from srpipe.metrics import perception
+from srpipe.metrics import scores as module
 from srpipe.metrics.scores import (
     LOWER_IS_BETTER,
+    Original,
     Reference,
     Scores,
+    original,
     psnr,
     reference,
     score,
     squared_error,
-    ssim_map,
 )
+from srpipe.metrics.ssim import ssim_map
 
 Grey = npt.NDArray[np.uint8]
 
@@ -61,7 +66,7 @@ def against(hr: Grey) -> Reference:
 
 def with_mask(against: Reference, mask: npt.NDArray[np.bool_]) -> Reference:
     """Return the reference with another mask."""
-    return Reference(against.hr, against.lr, mask, against.scale)
+    return Reference(Original(against.hr, mask), against.lr, against.scale)
 
 
 @pytest.mark.parametrize("offset", [1, 10, 51])
@@ -210,6 +215,33 @@ def test_the_features_of_hr_are_computed_once(
     assert sum(image is hr for image in seen) == 2  # as HR, and as the last method's image
     assert len(seen) == 4
     assert scores[2].content_distance == 0 < scores[1].content_distance
+
+
+def test_lr_images_of_one_original_share_its_mask_and_features(
+    hr: Grey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are computed once, and the scores are those of each LR image alone."""
+    lrs = downsample(hr, 4), downsample(hr, 2), np.asarray(downsample(hr, 4) // 2)
+    alone = [score(bicubic(lr, hr.shape[0] // lr.shape[0]), reference(hr, lr)) for lr in lrs]
+    counts = {"mask": 0, "features": 0}
+
+    def counted(name: str, work: Callable[[Grey], Any]) -> Callable[[Grey], Any]:
+        def run(image: Grey) -> Any:
+            counts[name] += image is hr
+            return work(image)
+
+        return run
+
+    monkeypatch.setattr(module, "anatomy_mask", counted("mask", module.anatomy_mask))
+    monkeypatch.setattr(perception, "features", counted("features", perception.features))
+    whole = original(hr)
+    for lr, wanted in zip(lrs, alone, strict=True):
+        against = reference(whole, lr)
+        assert against.hr is hr
+        assert score(bicubic(lr, against.scale), against) == wanted
+    assert counts == {"mask": 1, "features": 1}
+    with pytest.raises(ValueError, match="no multiple"):
+        reference(whole, lrs[0][:-1])
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])
