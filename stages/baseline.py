@@ -6,10 +6,9 @@ import pandas as pd
 
 from srpipe.core import console, paths
 from srpipe.core.files import write_csv, write_json
-from srpipe.core.parallel import parallel
-from srpipe.data.packed import open_packed
+from srpipe.data.packed import open_packed, packed_pair
 from srpipe.data.split_file import read_split, subset
-from srpipe.evaluation.scorer import baselines, scored_packed_pair
+from srpipe.evaluation.scorer import baselines, scored_pairs
 from srpipe.evaluation.tables import means, text_table
 from srpipe.metrics.baselines import BASELINES
 from srpipe.settings.base import load_section
@@ -23,8 +22,8 @@ def main() -> None:
     packed = open_packed(paths.PACKED)
     rows = packed.rows(subset(read_split(paths.SPLIT), "test")["image"])
     methods = functools.partial(baselines, packed.scale, settings.back_projections)
-    work = functools.partial(scored_packed_pair, methods, paths.PACKED)
-    table = pd.DataFrame(parallel(work, rows, what="baseline"))
+    load = functools.partial(packed_pair, paths.PACKED)
+    table = pd.DataFrame(scored_pairs(methods, load, rows, "cpu", what="baseline"))
     metrics = {name: means(table, f"{name}_") for name in BASELINES}
     write_csv(paths.BASELINE_CSV, table)
     write_json(paths.BASELINE_JSON, {"images": len(table), **metrics})

@@ -4,17 +4,20 @@ Also its scores over acquisitions, and the perception-distortion curve: what its
 changed.
 """
 
+import functools
+
 import pandas as pd
 
 from srpipe.core import console, environment, paths
 from srpipe.core.files import write_csv, write_json
-from srpipe.data.packed import open_packed
+from srpipe.data.packed import open_packed, packed_pair
 from srpipe.data.split_file import read_split, sample_images, subset
 from srpipe.evaluation import acquisitions
 from srpipe.evaluation.curve import curve_table, perception_distortion
 from srpipe.evaluation.gains import summary, with_gains
+from srpipe.evaluation.generated import generated
 from srpipe.evaluation.report import draw_pictures, headline, read_baseline
-from srpipe.evaluation.scorer import scored_pair
+from srpipe.evaluation.scorer import scored_pairs
 from srpipe.models.checkpoint import load_generator, require_scale
 from srpipe.models.inference import super_resolve
 from srpipe.models.interpolate import same_weights
@@ -37,13 +40,9 @@ def main() -> None:
     test = subset(read_split(paths.SPLIT), "test")
     rows = packed.rows(test["image"])
     consistent = settings.consistent
-    scores = [
-        scored_pair(
-            lambda lr: {"": super_resolve(model, lr, device, consistent=consistent)},
-            packed.pair(row),
-        )
-        for row in console.progress(rows, what="evaluate", total=len(rows), unit="image")
-    ]
+    load = functools.partial(packed_pair, paths.PACKED)
+    methods = functools.partial(generated, {"": model}, device, consistent)
+    scores = scored_pairs(methods, load, rows, device, what="evaluate")
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))
     metrics = {
         "consistent": consistent,

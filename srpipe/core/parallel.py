@@ -32,9 +32,23 @@ def parallel(
         NotEnoughMemoryError: a worker process was ended from outside, as systems do that run out of
             memory.
     """
-    count = min(environment.workers(), len(items))
+    return parallel_as_made(work, items, total=len(items), what=what, unit=unit)
+
+
+def parallel_as_made(
+    work: Callable[[T], R], items: Iterable[T], *, total: int, what: str, unit: str = "image"
+) -> Iterator[R]:
+    """Do as `parallel` does, with `total` items that are made here, as the workers need them.
+
+    For work whose first part belongs in this process, such as a GPU's. An exception from `items` is
+    raised here too.
+
+    Raises:
+        NotEnoughMemoryError: as for `parallel`.
+    """
+    count = min(environment.workers(), total)
     if count <= 1:
-        yield from progress(map(work, items), what=what, total=len(items), unit=unit)
+        yield from progress(map(work, items), what=what, total=total, unit=unit)
         return
     # "spawn" would import everything again in each worker; "fork" copies locks held by threads. The
     # fork server forks from a clean process, and exists on every Unix.
@@ -43,7 +57,7 @@ def parallel(
     with ProcessPoolExecutor(count, mp_context=context) as pool:
         try:
             results = _in_order(pool, work, items, ahead=count * AHEAD)
-            yield from progress(results, what=what, total=len(items), unit=unit)
+            yield from progress(results, what=what, total=total, unit=unit)
         except BrokenProcessPool as error:
             raise NotEnoughMemoryError(
                 f"{what}: one of {count} worker processes was ended from outside, mostly because "

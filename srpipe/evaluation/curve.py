@@ -7,7 +7,8 @@ The paper's measure compares distributions; this one compares with the HR image,
 looks natural but is not in the HR image still costs.
 """
 
-from dataclasses import asdict, dataclass
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -16,11 +17,11 @@ from matplotlib.figure import Figure
 
 from srpipe.core import console
 from srpipe.core.files import replacing
-from srpipe.data.packed import Packed
+from srpipe.data.packed import Packed, packed_pair
 from srpipe.data.split_file import sample_images
-from srpipe.metrics.scores import reference, score
+from srpipe.evaluation.generated import generated
+from srpipe.evaluation.scorer import scored_pairs
 from srpipe.models.checkpoint import LoadedGenerator
-from srpipe.models.inference import super_resolve
 from srpipe.models.interpolate import interpolate, same_weights
 from srpipe.settings.evaluate import Evaluate
 
@@ -75,15 +76,15 @@ def perception_distortion(
     chosen = table[table["image"].isin(images)]
     alphas = [index / (settings.curve_points - 1) for index in range(settings.curve_points)]
     # The last one is the final generator, which is scored already.
-    models = {alpha: interpolate(pixel, final, alpha).model.to(device) for alpha in alphas[:-1]}
+    models = {
+        f"{alpha}/": interpolate(pixel, final, alpha).model.to(device) for alpha in alphas[:-1]
+    }
+    methods = functools.partial(generated, models, device, settings.consistent)
+    load = functools.partial(packed_pair, packed.folder)
     scored = chosen[list(SCORES)].assign(alpha=1.0).to_dict("records")
-    rows = packed.rows(images)
-    for row in console.progress(rows, what="curve", total=len(rows), unit="image"):
-        against = reference(packed.hr(row), packed.lr(row))
-        for alpha, model in models.items():
-            sr = super_resolve(model, against.lr, device, consistent=settings.consistent)
-            made = asdict(score(sr, against))
-            scored.append({"alpha": alpha, **{name: made[name] for name in SCORES}})
+    for row in scored_pairs(methods, load, packed.rows(images), device, what="curve"):
+        for alpha in alphas[:-1]:
+            scored.append({"alpha": alpha, **{name: row[f"{alpha}/{name}"] for name in SCORES}})
     points = pd.DataFrame(scored).groupby("alpha", as_index=False)[list(SCORES)].mean()
     bicubic = {name: float(chosen[f"bicubic_{name}"].mean()) for name in SCORES}
     return Curve(points, bicubic, len(images))

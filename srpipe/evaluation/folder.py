@@ -1,19 +1,22 @@
 """Scoring a generator, and the baselines, on a folder of HR radiographs."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from srpipe.core import console
+from srpipe.data.packed import Pair
 from srpipe.data.pairs import to_pair
-from srpipe.evaluation.scorer import Row, baselines, scores
+from srpipe.evaluation.generated import generated
+from srpipe.evaluation.scorer import Row, baselines, scored_pairs
 from srpipe.evaluation.tables import text_table
 from srpipe.formats.raster import SixteenBit, read_file
+from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics.baselines import BASELINES
 from srpipe.metrics.scores import Scores
+from srpipe.models.base import SRGenerator
 from srpipe.models.checkpoint import LoadedGenerator
-from srpipe.models.inference import super_resolve
 
 
 def evaluate_folder(
@@ -40,17 +43,29 @@ def evaluate_folder(
         CheckpointError: the generator's output is not finite.
     """
     model, scale = generator.model.to(device), generator.scale
-    rows: list[Row] = []
-    for name, path in console.progress(
-        files.items(), what="evaluate", total=len(files), unit="image"
-    ):
-        hr, lr = to_pair(read_file(path, sixteen_bit), scale, name)
-        images = {
-            "": super_resolve(model, lr, device, consistent=consistent),
-            **baselines(scale, back_projections, lr),
-        }
-        rows.append({"image": name, **scores(hr, lr, images)})
-    return rows
+    methods = functools.partial(_images, model, device, consistent, scale, back_projections)
+    load = functools.partial(_pair, scale, sixteen_bit)
+    rows = scored_pairs(methods, load, list(files.items()), device, what="evaluate")
+    return [{name: value for name, value in row.items() if name != "patient"} for row in rows]
+
+
+def _images(
+    model: SRGenerator,
+    device: str,
+    consistent: bool,
+    scale: int,
+    back_projections: int,
+    lr: GreyImage,
+) -> dict[str, GreyImage]:
+    return {
+        **generated({"": model}, device, consistent, lr),
+        **baselines(scale, back_projections, lr),
+    }
+
+
+def _pair(scale: int, sixteen_bit: SixteenBit, file: tuple[str, Path]) -> Pair:
+    name, path = file
+    return Pair(name, "", "", *to_pair(read_file(path, sixteen_bit), scale, name))
 
 
 def summary_text(rows: list[Row], name: str, back_projections: int) -> str:

@@ -4,18 +4,22 @@ The stages baseline and evaluate, `srpipe evaluate` and the results pages all us
 figures are comparable.
 """
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from typing import TypeVar
 
-from srpipe.data.packed import Pair, packed_pair
+from srpipe.core.parallel import parallel, parallel_as_made
+from srpipe.data.packed import Pair
 from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.tensors import one_thread
 from srpipe.metrics.baselines import baseline_images
 from srpipe.metrics.scores import reference, score
 
 # SR images of an LR image, by the prefix of their scores' names.
 Methods = Callable[[GreyImage], Mapping[str, GreyImage]]
 Row = dict[str, str | float]
+T = TypeVar("T")
 
 
 def scores(hr: GreyImage, lr: GreyImage, images: Mapping[str, GreyImage]) -> dict[str, float]:
@@ -36,13 +40,40 @@ def scores(hr: GreyImage, lr: GreyImage, images: Mapping[str, GreyImage]) -> dic
 
 def scored_pair(methods: Methods, pair: Pair) -> Row:
     """Return image, patient and `scores` of the methods' SR images of a pair."""
-    found = scores(pair.hr, pair.lr, methods(pair.lr))
+    return _row(pair, methods(pair.lr))
+
+
+def _row(pair: Pair, images: Mapping[str, GreyImage]) -> Row:
+    found = scores(pair.hr, pair.lr, images)
     return {"image": pair.image, "patient": pair.patient, **found}
 
 
-def scored_packed_pair(methods: Methods, folder: Path, row: int) -> Row:
-    """Return `scored_pair` of a row of a packed folder: a task for a worker process."""
-    return scored_pair(methods, packed_pair(folder, row))
+def scored_pairs(
+    methods: Methods, load: Callable[[T], Pair], items: Sequence[T], device: str, *, what: str
+) -> Iterator[Row]:
+    """Yield `scored_pair` of each item in order, computed by worker processes, with progress.
+
+    Args:
+        methods: makes the SR images; it can be pickled.
+        load: makes the pair of an item; a module-level function or a `functools.partial` of one.
+        items: what is scored.
+        device: torch device name. On a CPU, each worker makes its own SR images, on one thread;
+            another device makes them in this process, while the workers score those before.
+        what: named in the progress bar.
+    """
+    if device == "cpu":
+        return parallel(functools.partial(_made_and_scored, methods, load), items, what=what)
+    made = ((pair, methods(pair.lr)) for pair in map(load, items))
+    return parallel_as_made(_scored, made, total=len(items), what=what)
+
+
+def _made_and_scored(methods: Methods, load: Callable[[T], Pair], item: T) -> Row:
+    with one_thread():
+        return scored_pair(methods, load(item))
+
+
+def _scored(made: tuple[Pair, Mapping[str, GreyImage]]) -> Row:
+    return _row(*made)
 
 
 def baselines(scale: int, back_projections: int, lr: GreyImage) -> dict[str, GreyImage]:

@@ -4,12 +4,13 @@ import operator
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from srpipe.core.errors import DataError, NotEnoughMemoryError
-from srpipe.core.parallel import AHEAD, parallel
+from srpipe.core.parallel import AHEAD, parallel, parallel_as_made
 
 
 def slow_first(item: int) -> tuple[int, int]:
@@ -50,6 +51,30 @@ def test_one_item_needs_no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SRPIPE_WORKERS", "8")
     assert list(parallel(lambda item: item + 1, [1], what="x")) == [2]
     assert list(parallel(operator.neg, [], what="x")) == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_items_are_made_here_as_they_are_needed(
+    monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """In this process, few ahead of the results; a fault in making one is raised here."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            if number == 40:
+                raise DataError("item 40 cannot be made")
+            made.append(number)
+            yield number
+
+    results = parallel_as_made(slow_first, items(), total=100, what="x")
+    assert made == []
+    assert next(results)[0] == 0
+    assert len(made) <= 2 * AHEAD + 1
+    with pytest.raises(DataError, match="item 40"):
+        list(results)
+    assert made == list(range(40))
 
 
 def noted(item: tuple[Path, int]) -> int:

@@ -1,13 +1,16 @@
 """The one scorer: methods compared with HR, under the names that tables use."""
 
+import functools
+import os
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 
-from srpipe.data.packed import Packed
-from srpipe.evaluation.scorer import baselines, scores
+from srpipe.data.packed import Packed, packed_pair
+from srpipe.evaluation.scorer import baselines, scored_pairs, scores
+from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import back_project, bicubic
 from srpipe.metrics.baselines import BASELINES, baseline_images
 from srpipe.metrics.scores import Scores, reference, score
@@ -44,6 +47,47 @@ def test_a_baseline_row_says_whose_image_it_is(packed: Packed) -> None:
     assert {key: row[key] for key in list(row)[2:]} == scores(
         packed.hr(2), packed.lr(2), baselines(4, 3, packed.lr(2))
     )
+
+
+def where(main: int, lr: GreyImage) -> dict[str, GreyImage]:
+    """Make an SR image, grey by the process that made it and by torch's threads there."""
+    value = 100 * (os.getpid() != main) + torch.get_num_threads()
+    return {"": np.full((lr.shape[0] * 4, lr.shape[1] * 4), value, np.uint8)}
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_images_are_scored_alike_by_any_number_of_workers(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """In the order given; also those that another device than the CPU made in this process."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    load = functools.partial(packed_pair, packed.folder)
+    methods = functools.partial(baselines, 4, 3)
+    rows = [3, 0, 5]
+    wanted = [baseline_row(packed, row) for row in rows]
+    for device in ("cpu", "cuda"):
+        assert list(scored_pairs(methods, load, rows, device, what="x")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("device", "workers", "value"), [("cpu", "2", 101), ("cpu", "1", 1), ("cuda:1", "2", 2)]
+)
+def test_workers_make_images_on_a_cpu_alone(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, device: str, workers: str, value: int
+) -> None:
+    """On one thread each; a GPU's are made in this process, with its threads."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    load = functools.partial(packed_pair, packed.folder)
+    methods = functools.partial(where, os.getpid())
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        found = list(scored_pairs(methods, load, [0, 1, 2], device, what="x"))
+    finally:
+        torch.set_num_threads(before)
+    for row, index in zip(found, range(3), strict=True):
+        hr, lr = packed.hr(index), packed.lr(index)
+        assert row["psnr"] == score(np.full_like(hr, value), reference(hr, lr)).psnr
 
 
 def test_a_model_row_is_the_scorers(packed: Packed) -> None:
