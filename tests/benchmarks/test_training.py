@@ -1,5 +1,6 @@
 """The training benchmark measures real steps and loaders, in turn, and names its CPU."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -75,13 +76,19 @@ def test_the_costs_of_all_of_nih_follow_from_the_speeds() -> None:
     """Stages of independent images share the cores; training sees the crops of the settings; the
     disk holds the zip, 117.6 GB of HR and a sixteenth of it of LR. It is told as tables.
     """
-    rates = Rates(prepare=0.05, baseline=2.0, evaluate=3.0, train=0.5, cores=2)
+    rates = Rates(
+        prepare=0.05, baseline=2.0, upscale=2.5, score=0.5, train=0.5, cores=2, on_cpu=True
+    )
     given = load_params()
     params = given.model_copy(update={"split": given.split.model_copy(update={"validation": 0.1})})
     seconds = full_nih.seconds(rates, params)
     assert seconds["downsample"] == 112_120 * 0.05 / 2
     assert seconds["baseline"] == 25_596 * 2.0 / 2
-    assert seconds["evaluate"] == 25_596 * 3.0
+    assert seconds["evaluate"] == 25_596 * (2.5 + 0.5) / 2
+    # A GPU and the cores work at the same time: the slower of the two counts.
+    for upscale, an_image in ((2.5, 2.5), (0.1, 0.25)):
+        gpu = dataclasses.replace(rates, upscale=upscale, on_cpu=False)
+        assert full_nih.seconds(gpu, params)["evaluate"] == 25_596 * an_image
     assert seconds["train"] == pytest.approx(77_008 * 16 * 6 * 96**2 / 1e6 / 0.5)
     disk = {name: round(value / 1e9, 1) for name, value in full_nih.disk(4).items()}
     assert disk == {"zip": 42.0, "packed HR": 117.6, "packed LR": 7.3}
