@@ -1,11 +1,18 @@
-"""Processing many items in worker processes, in order, with progress."""
+"""Processing many items in worker processes, in order, with progress.
 
+Workers end with the process that started them, however it ends.
+"""
+
+import functools
 import multiprocessing
+import os
+import pickle
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from srpipe.core import environment
 from srpipe.core.console import progress
@@ -24,7 +31,8 @@ def parallel(
 ) -> Iterator[R]:
     """Yield `work(item)` for each item in order, computed by worker processes, with progress.
 
-    `work` must be a module-level function or a `functools.partial` of one. Results come in the
+    `work` must be a module-level function or a `functools.partial` of one; each worker gets it
+    once, so what it holds, such as a generator's weights, may be large. Results come in the
     order of `items` whatever the number of workers, so outputs do not depend on the machine. An
     exception in a worker is raised here and stops the rest.
 
@@ -54,9 +62,11 @@ def parallel_as_made(
     # fork server forks from a clean process, and exists on every Unix.
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
+    # Pickled once, and plainly: for a pool's tasks torch would open a file for each weight.
+    begin = functools.partial(_begin, pickle.dumps(work))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=begin) as pool:
         try:
-            results = _in_order(pool, work, items, ahead=count * AHEAD)
+            results = _in_order(pool, _do, items, ahead=count * AHEAD)
             yield from progress(results, what=what, total=total, unit=unit)
         except BrokenProcessPool as error:
             raise NotEnoughMemoryError(
@@ -80,3 +90,33 @@ def _in_order(
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()
+
+
+# What a worker does, as it was sent.
+_sent = b""
+
+
+def _begin(work: bytes) -> None:
+    """Prepare a worker process for `_do`, and let it end with its parent."""
+    global _sent
+    _sent = work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A parent that is killed says nothing, and a worker would wait for its next item for ever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this runs in worker processes alone"
+    parent.join()
+    os._exit(1)
+
+
+@functools.cache
+def _work() -> Callable[[Any], Any]:
+    # Not in `_begin`: an error there breaks the pool, one in a task is raised in the parent.
+    work: Callable[[Any], Any] = pickle.loads(_sent)
+    return work
+
+
+def _do(item: Any) -> Any:
+    return _work()(item)

@@ -1,13 +1,18 @@
 """Results come in order, however many workers there are."""
 
+import functools
 import operator
 import os
+import resource
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from srpipe.core.errors import DataError, NotEnoughMemoryError
 from srpipe.core.parallel import AHEAD, parallel, parallel_as_made
@@ -107,3 +112,78 @@ def test_a_worker_that_the_system_kills_is_told(monkeypatch: pytest.MonkeyPatch)
     told = "packing: one of 2 worker processes .* memory ran out. Set SRPIPE_WORKERS to less than 2"
     with pytest.raises(NotEnoughMemoryError, match=told):
         list(parallel(killed, range(6), what="packing"))
+
+
+def total(weights: list[torch.Tensor], item: int) -> float:
+    """Use all weights."""
+    return item + float(sum(weight.sum() for weight in weights))
+
+
+def test_workers_get_a_network_without_opening_a_file_for_each_weight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A generator has hundreds of tensors, which a system may allow fewer open files than."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "2")
+    weights = [torch.ones(2) for _ in range(400)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        results = list(parallel(functools.partial(total, weights), range(20), what="x"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert results == [800 + item for item in range(20)]
+
+
+SLEEPER = """
+import sys
+from tests.core.test_parallel import asleep
+from srpipe.core.parallel import parallel
+
+if __name__ == "__main__":
+    list(parallel(asleep, [sys.argv[1]] * 6, what="sleeping"))
+"""
+
+
+def asleep(folder: str) -> None:
+    """Leave this process's ID, and work for as long as a test may take."""
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def running(process: int) -> bool:
+    """Say whether a process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"
+
+
+def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Wait for a condition; say whether it came true."""
+    end = time.monotonic() + seconds
+    while not (there := condition()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return there
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    """In the middle of an item, too."""
+    (tmp_path / "sleeper.py").write_text(SLEEPER, encoding="utf-8")
+    seen = tmp_path / "workers"
+    seen.mkdir()
+    root = str(Path(__file__).resolve().parents[2])
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "sleeper.py"), str(seen)],
+        env={**os.environ, "SRPIPE_WORKERS": "2", "PYTHONPATH": root},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert until(lambda: len(list(seen.iterdir())) == 2, 120)
+        workers = [int(path.name) for path in seen.iterdir()]
+        assert all(map(running, workers))
+    finally:
+        process.kill()
+        process.wait()
+    assert until(lambda: not any(map(running, workers)), 10)
