@@ -44,7 +44,7 @@ def markers(hr: GreyImage) -> npt.NDArray[np.bool_]:
     marker = np.zeros(hr.shape, bool)
     # The median is the greater one of two: half of the pixels above are enough, below they are not.
     for image, half in ((hr, False), (255 - hr, True)):
-        # White outside the image is darker than nothing.
+        # Padding is white, so that no pixel finds it darker than itself.
         around = np.pad(image, REACH, constant_values=255)
         windows = np.lib.stride_tricks.sliding_window_view(around, (MEDIAN, MEDIAN))
         rows, columns = np.nonzero(image - _least(around) > CONTRAST)
