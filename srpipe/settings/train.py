@@ -36,7 +36,6 @@ class Crops(CropSize):
     turns: Probability
     markers: Probability
     jitter: Probability
-    nodules: Probability
     acquired: Acquisitions
     margin: Annotated[int, Field(ge=0, le=255)]
 

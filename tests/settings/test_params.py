@@ -125,7 +125,6 @@ def test_no_type_is_coerced(tmp_path: Path, key: str, value: Any) -> None:
         ("train.crops.jitter", -0.1),
         ("downsample.acquisition.noise", -1),
         ("downsample.seed", -1),
-        ("train.crops.nodules", 1.1),
         ("train.crops.jitter", 1.1),
         ("train.crops.jitter", float("nan")),
         ("train.crops.margin", -1),
@@ -240,7 +239,7 @@ def test_settings_must_fit_together(tmp_path: Path, changes: dict[str, Any], tol
         {"train.fine_epochs": 2},
         {"train.crops.candidates": 64, "train.crops.turns": 0, "train.crops.markers": 1},
         {"downsample.acquisition": {"dose": 0.25, "noise": 1.0, "jpeg": 90}},
-        {"train.crops.jitter": 1, "train.crops.nodules": 1},
+        {"train.crops.jitter": 1},
         {"train.crops.margin": 0, "train.loss.image": "psnr", "train.loss.fine_image": "mse"},
         {"train.generator.name": "plain_sr"},
         {

@@ -65,7 +65,6 @@ train:
     turns: 1.0
     markers: 0.0
     jitter: 0.0
-    nodules: 0.0
     acquired: {share: 0.0, noise: 8.0, dose: 0.1, blur: 0.5, jpeg: 60, bits: 12}
     margin: 2
   loss:

@@ -39,7 +39,6 @@ SETTINGS: dict[str, Any] = {
         "turns": 1.0,
         "markers": 0.0,
         "jitter": 0.0,
-        "nodules": 0.0,
         "acquired": {
             "share": 0.0,
             "noise": 8.0,

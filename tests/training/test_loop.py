@@ -45,7 +45,6 @@ ALL_OF_CROPS: dict[str, Any] = {
     "crops__turns": 0.5,
     "crops__markers": 0.25,
     "crops__jitter": 0.25,
-    "crops__nodules": 0.25,
     "crops__margin": 1,
 }
 WITH_CONTENT = {"loss": {**SETTINGS["loss"], "content": 0.01}}

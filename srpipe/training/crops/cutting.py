@@ -25,7 +25,6 @@ from srpipe.settings.acquisition import IDEAL, Acquisition
 from srpipe.settings.train import Crops
 from srpipe.training.crops.jitter import jitter
 from srpipe.training.crops.markers import with_marker
-from srpipe.training.crops.nodules import with_nodules
 from srpipe.training.crops.source import CropSource
 
 # Columns copied at a time when a crop is transposed.
@@ -51,8 +50,8 @@ class Draw:
 
     `turn` and `flip` choose its symmetry, `choice` one of the candidate `places` (alternating tops
     and lefts), `marked` whether markers are drawn and `marker` which, `jittered` whether it is
-    jittered and `jitter` how; `spotted` whether nodules are drawn and `nodules` which; `acquired`
-    whether LR is acquired otherwise than ideally and `acquisition` how.
+    jittered and `jitter` how; `acquired` whether LR is acquired otherwise than ideally and
+    `acquisition` how.
     """
 
     turn: float
@@ -63,26 +62,22 @@ class Draw:
     places: tuple[float, ...]
     jitter: float = 0.0
     jittered: float = 1.0
-    nodules: float = 0.0
-    spotted: float = 1.0
     acquisition: float = 0.0
     acquired: float = 1.0
 
     @staticmethod
     def count(crops: Crops) -> int:
         """Return how many numbers a crop takes: none for what is off, so that old runs repeat."""
-        options = (crops.jitter, crops.nodules, crops.acquired.share)
+        options = (crops.jitter, crops.acquired.share)
         return 5 + 2 * crops.candidates + 2 * sum(bool(each) for each in options)
 
     @classmethod
     def of(cls, numbers: Sequence[float], crops: Crops) -> "Draw":
         """Name the numbers, drawn from a NumPy generator in this order."""
         turn, flip, choice, marked, marker, *rest = numbers
-        places, how = rest[: 2 * crops.candidates], iter(rest[2 * crops.candidates :])
-        off = (0.0, 1.0)
-        jitter, jittered = (next(how), next(how)) if crops.jitter else off
-        nodules, spotted = (next(how), next(how)) if crops.nodules else off
-        acquisition, acquired = (next(how), next(how)) if crops.acquired.share else off
+        places, how = rest[: 2 * crops.candidates], rest[2 * crops.candidates :]
+        jitter, jittered = how[:2] if crops.jitter else (0.0, 1.0)
+        acquisition, acquired = how[-2:] if crops.acquired.share else (0.0, 1.0)
         return cls(
             turn,
             flip,
@@ -92,8 +87,6 @@ class Draw:
             tuple(places),
             jitter,
             jittered,
-            nodules,
-            spotted,
             acquisition,
             acquired,
         )
@@ -149,13 +142,12 @@ def _cut(
     packed, crops, (y, x) = source.packed, source.crops, corner
     size, scale, hr = crops.size, packed.scale, packed.hr(row)
     seed = int(draw.marker * 2**53) if draw.marked < crops.markers else None
-    spots = int(draw.nodules * 2**53) if draw.spotted < crops.nodules else None
     acquired = draw.acquired < crops.acquired.share
     # In HR pixels: of the bicubic kernel, which widens by the scale, or of an acquisition.
     reach = 2 * scale if not acquired and source.acquisition == IDEAL else REACH * scale
     if draw.jittered < crops.jitter:
         around, y, x = jitter(hr, y, x, size, reach, int(draw.jitter * 2**53))
-    elif acquired or seed is not None or spots is not None or crops.shifts:
+    elif acquired or seed is not None or crops.shifts:
         top, left = max(y - reach, 0), max(x - reach, 0)
         around = np.ascontiguousarray(hr[top : y + size + reach, left : x + size + reach])
         y, x = y - top, x - left
@@ -163,8 +155,6 @@ def _cut(
         side = size // scale
         small = packed.lr(row)[y // scale :, x // scale :][:side, :side]
         return small, hr[y : y + size, x : x + size]
-    if spots is not None:
-        around = with_nodules(around, np.random.default_rng(spots))
     if seed is not None:
         around = with_marker(around, np.random.default_rng(seed))
     # A number that chose the place is as good a seed as any for the noise of the data set's own LR.

@@ -45,9 +45,7 @@ class Plan:
 
 PLAN = Plan(settings().crops).but(per_image=8)
 # Everything that can be asked of crops at once.
-FULL = PLAN.but(
-    candidates=4, shifts=True, turns=0.5, markers=0.5, jitter=0.5, nodules=0.5, margin=2
-)
+FULL = PLAN.but(candidates=4, shifts=True, turns=0.5, markers=0.5, jitter=0.5, margin=2)
 
 
 def batches(packed: Packed, plan: Plan = PLAN, epoch: int = 1, **options: Any) -> list[Batch]:
