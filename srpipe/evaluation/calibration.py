@@ -13,8 +13,8 @@ import argparse
 import functools
 import itertools
 import tempfile
-import zlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,17 +25,17 @@ import pandas as pd
 import torch
 from scipy import ndimage
 
-from srpipe.acquisition.detector import acquire
+from srpipe.acquisition.detector import recorded
 from srpipe.core import console
 from srpipe.core.errors import DataError
 from srpipe.core.files import rounded, write_json
 from srpipe.core.parallel import parallel
 from srpipe.data.pairs import make_pair
 from srpipe.data.sources.manifest import Entry, Source
-from srpipe.evaluation.comparison.dose import SHOWN
 from srpipe.evaluation.comparison.examine import MADE, chosen
 from srpipe.evaluation.comparison.methods import SCALE
 from srpipe.evaluation.intervals import bootstrap
+from srpipe.evaluation.shown import SEED, SHOWN
 from srpipe.evaluation.tables import aligned_table
 from srpipe.imaging.arrays import FloatArray
 from srpipe.metrics.scores import Mask
@@ -52,6 +52,7 @@ ENOUGH = 200
 # Brightness bands of HR, grey levels; the part of HR with most detail.
 BANDS = ((0, 64), (64, 128), (128, 192), (192, 256))
 MOST_DETAIL = 0.05
+ALL = "all"
 
 
 class Seen(NamedTuple):
@@ -80,8 +81,7 @@ def examined(weights: Path, source: Source, entry: Entry) -> list[Seen]:
     some = np.s_[STEP // 2 :: STEP, STEP // 2 :: STEP]
     seen = []
     for name, how in SHOWN.items():
-        rng = np.random.default_rng(zlib.crc32(pair.image.encode()))
-        lr = acquire(pair.hr, SCALE, how, rng)
+        lr = recorded(pair.hr, pair.image, SCALE, how, SEED)
         sr = unrounded(model, lr)
         error = np.abs(sr * 255 - pair.hr)[some].ravel().astype(np.float32)
         at = features(sr, lr)[:, *some].reshape(2, -1)
@@ -141,22 +141,25 @@ def calibrated(seen: Sequence[Seen], table: npt.NDArray[np.float64], level: floa
             f"{len(patients)} patients cannot calibrate an interval of {level:.0%}: give at least "
             f"{int(1 / (1 - level)) + 1}, better a hundred"
         )
-    # A pixel's weight makes patients count alike, and acquisitions within them.
-    weights = np.concatenate(
-        [
-            np.full(
-                len(ratio),
-                1 / len(patients) / len(ratio) / sum(s.patient == each.patient for s in seen),
-            )
-            for ratio, each in zip(ratios, seen, strict=True)
-        ]
-    )
+    weights = _weights([each.patient for each in seen], [len(ratio) for ratio in ratios])
     values = np.concatenate(ratios)
     order = np.argsort(-values)
     outside = np.cumsum(weights[order])
     # The largest ratios may lie outside until their weight is used up.
     count = int(np.searchsorted(outside, allowed, side="right"))
     return float(values[order][min(count, len(values) - 1)])
+
+
+def _weights(owners: Sequence[str], sizes: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Return pixels' weights, of sum 1: owners count alike, and parts within them.
+
+    `owners` says whose each part is, `sizes` how many pixels it has.
+    """
+    parts = Counter(owners)
+    each = [
+        1 / (len(parts) * parts[owner] * size) for owner, size in zip(owners, sizes, strict=True)
+    ]
+    return np.repeat(each, sizes)
 
 
 def coverage(seen: Iterable[Seen], interval: Interval) -> pd.DataFrame:
@@ -169,9 +172,6 @@ def coverage(seen: Iterable[Seen], interval: Interval) -> pd.DataFrame:
     for each in seen:
         half = interval.factor * spread(np.asarray(interval.table), each.at)
         inside = each.error <= half
-        groups = {"all": np.ones(len(inside), bool)}
-        groups |= {f"grey {a} to {b - 1}": (each.hr >= a) & (each.hr < b) for a, b in BANDS}
-        groups["most detail"] = each.detailed
         rows += [
             {
                 "image": each.image,
@@ -180,28 +180,76 @@ def coverage(seen: Iterable[Seen], interval: Interval) -> pd.DataFrame:
                 "group": name,
                 "coverage": float(inside[where].mean()),
                 "width": float(2 * half[where].mean()),
-                "error_90": float(np.quantile(each.error, LEVEL)),
             }
-            for name, where in groups.items()
-            if where.any()
+            for name, where in _groups(each).items()
         ]
     return pd.DataFrame(rows)
 
 
-def text(table: pd.DataFrame) -> str:
-    """Return coverage and width by acquisition and by group, as Markdown."""
-    parts = [table[table["group"] == "all"].assign(what="all")]
-    parts += [parts[0].assign(what=parts[0]["acquisition"])]
-    parts += [table[table["group"] != "all"].assign(what=lambda rows: rows["group"])]
-    rows = []
-    for what, group in pd.concat(parts).groupby("what", sort=False):
-        by_image = group.groupby(["image", "patient"], as_index=False)[["coverage", "width"]].mean()
+def _groups(seen: Seen) -> dict[str, Mask]:
+    """Return the groups of an image's pixels that are not empty."""
+    groups = {ALL: np.ones(len(seen.hr), bool)}
+    groups |= {f"grey {a} to {b - 1}": (seen.hr >= a) & (seen.hr < b) for a, b in BANDS}
+    groups["most detail"] = seen.detailed
+    return {name: where for name, where in groups.items() if where.any()}
+
+
+def rows_of_page(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of `coverage` by what the page shows: all, acquisitions, groups."""
+    every = table[table["group"] == ALL]
+    shown = {ALL: every}
+    shown |= {str(name): part for name, part in every.groupby("acquisition", sort=False)}
+    rest = table[table["group"] != ALL].groupby("group", sort=False)
+    return shown | {str(name): part for name, part in rest}
+
+
+def constant_widths(seen: Sequence[Seen], table: pd.DataFrame) -> dict[str, float]:
+    """Return the width of the interval of constant width that covers as much, by row of the page.
+
+    Each has the coverage that `table` (`coverage`) says, on the same pixels: it is fitted to what
+    it is compared on, so that a constant width calibrated on other patients does no better.
+    """
+    found = {}
+    for what, rows in rows_of_page(table).items():
+        wanted = {(row.image, row.acquisition) for row in rows.itertuples()}
+        group = str(rows["group"].iloc[0])
+        parts = [each for each in seen if (each.image, each.acquisition) in wanted]
+        errors = [each.error[_groups(each)[group]] for each in parts]
+        weights = _weights([each.image for each in parts], [len(error) for error in errors])
+        values = np.concatenate(errors)
+        order = np.argsort(values)
+        inside = np.cumsum(weights[order])
+        at = np.searchsorted(inside, _mean_over_images(rows, "coverage") - 1e-9)
+        found[what] = 2 * float(values[order][min(int(at), len(values) - 1)])
+    return found
+
+
+def _by_image(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby(["image", "patient"], as_index=False)[["coverage", "width"]].mean()
+
+
+def _mean_over_images(rows: pd.DataFrame, column: str) -> float:
+    return float(_by_image(rows)[column].mean())
+
+
+def text(table: pd.DataFrame, constant: Mapping[str, float]) -> str:
+    """Return coverage and width by acquisition and by group, as Markdown.
+
+    Args:
+        table: of `coverage`.
+        constant: `constant_widths` of it.
+    """
+    lines = []
+    for what, rows in rows_of_page(table).items():
+        covered = _by_image(rows)
         bounds = bootstrap(
-            by_image["coverage"].to_numpy(), by_image["patient"].tolist(), samples=2000, seed=0
+            covered["coverage"].to_numpy(), covered["patient"].tolist(), samples=2000, seed=0
         )
         shown = f"{bounds.mean:.1%} [{bounds.low:.1%}, {bounds.high:.1%}]"
-        rows.append([str(what), shown, f"{by_image['width'].mean():.1f}"])
-    return aligned_table(["pixels", "inside", "mean width"], rows)
+        width = _mean_over_images(rows, "width")
+        ratio = f"{width / constant[what]:.2f}" if constant[what] else ""
+        lines.append([what, shown, f"{width:.1f}", f"{constant[what]:.1f}", ratio])
+    return aligned_table(["pixels", "inside", "mean width", "constant width", "ratio"], lines)
 
 
 @console.entry_point
@@ -213,10 +261,13 @@ def main() -> None:
     require_scale(loaded, SCALE, weights)
     if given.measure is not None:
         interval = of_record(loaded.record, weights.name)
-        found = coverage(_seen(weights, given.measure), interval)
-        print(text(found))
+        seen = _seen(weights, given.measure)
+        found = coverage(seen, interval)
+        constant = constant_widths(seen, found)
+        print(text(found, constant))
         if given.json is not None:
-            write_json(given.json, {"interval": interval.record(), "rows": _plain(found)})
+            facts = {"interval": interval.record(), "constant_widths": constant}
+            write_json(given.json, {**facts, "rows": _plain(found)})
         return
     table = fitted(_seen(weights, given.fit))
     seen = _seen(weights, given.calibrate)

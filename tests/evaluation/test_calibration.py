@@ -9,7 +9,14 @@ import pytest
 
 from srpipe.core.errors import DataError
 from srpipe.evaluation import calibration
-from srpipe.evaluation.calibration import Seen, calibrated, coverage, fitted, text
+from srpipe.evaluation.calibration import (
+    Seen,
+    calibrated,
+    constant_widths,
+    coverage,
+    fitted,
+    text,
+)
 from srpipe.formats.raster import encode_png
 from srpipe.models.checkpoint import LoadedGenerator, load_generator, save_released
 from srpipe.models.plain_sr import PlainSR
@@ -85,10 +92,24 @@ def test_too_few_patients_are_refused() -> None:
 
 def test_coverage_is_told_by_group() -> None:
     found = interval(range(10), range(100, 150))
-    rows = coverage([patient(number) for number in range(200, 220)], found)
-    told = text(rows)
+    seen = [patient(number) for number in range(200, 220)]
+    rows = coverage(seen, found)
+    told = text(rows, constant_widths(seen, rows))
     for group in ("all", "ideal", "grey 0 to 63", "grey 192 to 255", "most detail"):
         assert f"| {group} " in told
+
+
+def test_the_constant_width_covers_as_much_and_is_wider() -> None:
+    """On the same pixels, images counting alike, in every row of the page."""
+    found = interval(range(10), range(100, 150))
+    seen = [patient(number, 500 + 50 * number) for number in range(20)]
+    rows = coverage(seen, found)
+    constant = constant_widths(seen, rows)
+    assert list(constant)[:3] == ["all", "ideal", "grey 0 to 63"]
+    every = rows[rows["group"] == "all"]
+    inside = [float((each.error <= constant["all"] / 2).mean()) for each in seen]
+    assert np.mean(inside) == pytest.approx(every["coverage"].mean(), abs=1e-3)
+    assert constant["all"] > 1.3 * every["width"].mean()
 
 
 @pytest.fixture

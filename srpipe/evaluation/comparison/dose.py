@@ -14,31 +14,16 @@ from srpipe.evaluation.comparison.examine import MADE
 from srpipe.evaluation.comparison.methods import FIDELITY, IDEAL_ONLY, PUBLISHED, SCALE, Weights
 from srpipe.evaluation.comparison.pages import SAMPLES, SEED, replace_block
 from srpipe.evaluation.scorer import Row
+from srpipe.evaluation.shown import SHOWN
 from srpipe.evaluation.tables import aligned_table
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
-from srpipe.settings.acquisition import Acquisition
 
 PAGE = Path("docs/dose.md")
 CSV = Path("docs/dose.csv")
 FIGURE = Path("docs/figures/dose.png")
 GENERATORS = (PUBLISHED, IDEAL_ONLY, FIDELITY)
 DENOISED_IDEAL = f"non-local means, then {IDEAL_ONLY}"
-# By name; see docs/acquisition.md.
-SHOWN = {
-    "ideal": Acquisition(),
-    "noise 1": Acquisition(noise=1.0),
-    "noise 2": Acquisition(noise=2.0),
-    "noise 4": Acquisition(noise=4.0),
-    "noise 8": Acquisition(noise=8.0),
-    "dose 1/2": Acquisition(dose=1 / 2),
-    "dose 1/4": Acquisition(dose=1 / 4),
-    "dose 1/8": Acquisition(dose=1 / 8),
-    "binned": Acquisition(sampling="box"),
-    "blurred": Acquisition(blur=0.5),
-    "JPEG 90": Acquisition(jpeg=90),
-    "JPEG 75": Acquisition(jpeg=75),
-}
 
 
 def acquired(weights: Weights, source: Source, entry: Entry) -> list[Row]:

@@ -8,10 +8,11 @@ import pytest
 from srpipe.evaluation.acquisitions import LABELS
 from srpipe.evaluation.comparison import dose
 from srpipe.evaluation.comparison.examine import chosen
-from srpipe.evaluation.comparison.methods import FIDELITY, IDEAL_ONLY, Weights
+from srpipe.evaluation.comparison.methods import FIDELITY, IDEAL_ONLY, PUBLISHED, Weights
 from srpipe.evaluation.comparison.pages import CLOSE, OPEN
+from srpipe.evaluation.shown import SHOWN
 
-NOISES = [name for name, how in dose.SHOWN.items() if how.noise or how.dose < 1]
+NOISES = [name for name, how in SHOWN.items() if how.noise or how.dose < 1]
 
 
 @pytest.fixture
@@ -24,12 +25,12 @@ def table(folder: Path, tmp_path: Path, weights: Weights) -> pd.DataFrame:
 
 def test_every_method_is_scored_under_every_acquisition(table: pd.DataFrame) -> None:
     """Denoising only where there is noise."""
-    always = {"bicubic", "bicubic_bp", IDEAL_ONLY, FIDELITY}
+    always = {"bicubic", "bicubic_bp", PUBLISHED, IDEAL_ONLY, FIDELITY}
     for how, rows in table.groupby("acquisition"):
         denoised = {"denoised", dose.DENOISED_IDEAL} if how in NOISES else set()
         assert set(rows["method"]) == always | denoised, how
-    assert list(dict.fromkeys(table["acquisition"])) == list(dose.SHOWN)
-    assert len(table) == 2 * (4 * len(dose.SHOWN) + 2 * len(NOISES))
+    assert list(dict.fromkeys(table["acquisition"])) == list(SHOWN)
+    assert len(table) == 2 * (5 * len(SHOWN) + 2 * len(NOISES))
 
 
 def test_the_page_has_all_of_it(table: pd.DataFrame) -> None:
@@ -40,7 +41,7 @@ def test_the_page_has_all_of_it(table: pd.DataFrame) -> None:
     text = dose.PAGE.read_text(encoding="utf-8")
     assert text.startswith("# Dose")
     assert text.endswith("written by people\n")
-    for name in (*dose.SHOWN, *LABELS.values())[: len(dose.SHOWN) + 3]:
+    for name in (*SHOWN, *LABELS.values())[: len(SHOWN) + 3]:
         assert f"| {name}" in text
     bicubic = table[(table["acquisition"] == "noise 4") & (table["method"] == "bicubic")]
     assert "{psnr:.2f} / {psnr_masked:.2f}".format(**bicubic.mean(numeric_only=True)) in text
@@ -51,6 +52,6 @@ def test_the_page_has_all_of_it(table: pd.DataFrame) -> None:
 def test_the_gain_is_over_simple_answers_alone(table: pd.DataFrame) -> None:
     """Another network is not a simple answer, but denoising before one is."""
     lines = dose.gain_table(table.replace({"method": LABELS})).splitlines()[2:]
-    assert len(lines) == len(dose.SHOWN)
+    assert len(lines) == len(SHOWN)
     for line in lines:
         assert line.split("|")[2].strip() != IDEAL_ONLY
