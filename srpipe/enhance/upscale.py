@@ -10,6 +10,7 @@ to white, and what comes out is mapped back, in floating point from end to end:
                      stays constant.
 """
 
+import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, SettingsError
 from srpipe.core.files import sha256
 from srpipe.enhance.provenance import Provenance
+from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, in_tiles
 from srpipe.enhance.written import TIFF_SUFFIXES, write_grey
 from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
@@ -36,8 +38,8 @@ from srpipe.formats.raster import (
     read_values,
     to_eight_bits,
 )
-from srpipe.imaging.arrays import FloatImage, GreyImage
-from srpipe.imaging.resample import MIN_LR_SIDE, to_grey
+from srpipe.imaging.arrays import GreyImage
+from srpipe.imaging.resample import MIN_LR_SIDE
 from srpipe.models.checkpoint import LoadedGenerator, load_generator
 from srpipe.models.inference import unrounded
 from srpipe.models.released import DEFAULT, weights_file
@@ -51,17 +53,17 @@ class Method:
 
     Attributes:
         generator: the weights.
+        network: what it makes of a piece of an image, with the settings.
         provenance: what files are to say of it all.
-        consistent: make results downsample to their inputs within 8-bit rounding.
-        precision: of the arithmetic.
         device: torch device name.
+        tile: side of the pieces in LR pixels, without their overlap.
     """
 
     generator: LoadedGenerator
+    network: Network
     provenance: Provenance
-    consistent: bool
-    precision: Precision
     device: str
+    tile: int
 
 
 def method(
@@ -70,6 +72,7 @@ def method(
     consistent: bool = False,
     precision: Precision = "fp32",
     device: str | None = None,
+    tile: int = DEFAULT_TILE,
 ) -> Method:
     """Load weights for files; arguments and errors as for `upscale`."""
     loaded = load(weights)
@@ -81,7 +84,9 @@ def method(
         scale=loaded.scale,
         settings=precision + ", consistent" * consistent,
     )
-    return Method(loaded, provenance, consistent, precision, device or environment.device_name())
+    device = device or environment.device_name()
+    network = _network(loaded, consistent, precision, device, tile)
+    return Method(loaded, network, provenance, device, tile)
 
 
 def upscale(
@@ -91,6 +96,7 @@ def upscale(
     consistent: bool = False,
     precision: Precision = "fp32",
     device: str | None = None,
+    tile: int = DEFAULT_TILE,
 ) -> GreyImage:
     """Super-resolve a grey image. Not for diagnosis: a network can blur or invent detail.
 
@@ -101,6 +107,8 @@ def upscale(
         precision: "bf16" is faster on hardware with bf16 arithmetic, and off by a grey level here
             and there.
         device: torch device name; None: SRPIPE_DEVICE, by default a GPU if there is one.
+        tile: larger images are made in overlapping pieces of so many LR pixels a side, at least 16,
+            with the same result. Memory grows with it.
 
     Returns:
         `uint8 (h*scale, w*scale)`; the scale is that of the weights, 4 by default.
@@ -108,8 +116,8 @@ def upscale(
     Raises:
         ImageError: the image has the wrong type or shape, or is too small.
         CheckpointError: the weights cannot be loaded, or the output is not finite.
-        SettingsError: there is no such device or precision.
-        NotEnoughMemoryError: memory does not suffice for an image of this size.
+        SettingsError: there is no such device or precision, or the tile is too small.
+        NotEnoughMemoryError: memory does not suffice for a tile of this size.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ImageError(
@@ -117,26 +125,25 @@ def upscale(
             "white (srpipe.formats.raster.read_file reads files so)"
         )
     loaded = weights if isinstance(weights, LoadedGenerator) else load(weights)
-    return to_grey(_super_resolved(image, loaded, consistent, precision, device))
+    device = device or environment.device_name()
+    network = _network(loaded, consistent, precision, device, tile)
+    return _upscaled(Values(image, 0, 255, 8, ()), network, tile)
 
 
-def _super_resolved(
-    image: npt.NDArray[Any],
-    loaded: LoadedGenerator,
-    consistent: bool,
-    precision: Precision,
-    device: str | None,
-) -> FloatImage:
-    _require_size(image)
+def _network(
+    loaded: LoadedGenerator, consistent: bool, precision: Precision, device: str, tile: int
+) -> Network:
     if precision not in get_args(Precision):
         raise SettingsError(
             f"precision is {precision!r}: give one of {', '.join(get_args(Precision))}"
         )
-    device = device or environment.device_name()
-    model = loaded.model.to(device)
-    # torch takes no view that runs backwards, which is what turning an image over makes.
-    lr: Any = np.ascontiguousarray(image)
-    return unrounded(model, lr, device, consistent=consistent, bf16=precision == "bf16")
+    if tile < MIN_LR_SIDE:
+        raise SettingsError(f"the tile is {tile} LR pixels: give at least {MIN_LR_SIDE}")
+    # A copy, because other threads may use the loaded one on the CPU.
+    model = loaded.model if device == "cpu" else copy.deepcopy(loaded.model).to(device)
+    run = functools.partial(unrounded, model, device=device, bf16=precision == "bf16")
+    network = Network(run, loaded.scale, loaded.model.reach)
+    return consistent_network(network) if consistent else network
 
 
 def _require_size(image: npt.NDArray[Any]) -> None:
@@ -164,48 +171,53 @@ def _loaded(path: Path, state: tuple[int, int, int] | None) -> LoadedGenerator:
     return load_generator(path)
 
 
-def upscale_values(values: Values, method: Method) -> npt.NDArray[np.int32]:
+def upscale_values(values: Values, method: Method) -> npt.NDArray[Any]:
     """Super-resolve grey values in their own grey scale; see the module docstring.
 
     Pixels of padding are no part of the image: the network sees the nearest pixels of the image in
     their place, and the result has them where they were, and their values nowhere else.
 
     Returns:
-        int32 `(h*scale, w*scale)`, between the lowest and the highest value that was given to the
-        network.
+        Whole numbers `(h*scale, w*scale)`, between the lowest and the highest value that was given
+        to the network; uint8, uint16, or int16 where values can be negative.
 
     Raises:
         ImageError: the image is too small.
         CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
     """
-    scale = method.generator.scale
+    return _upscaled(values, method.network, method.tile)
+
+
+def _upscaled(values: Values, network: Network, tile: int) -> npt.NDArray[Any]:
+    scale = network.scale
     array = values.array.astype(np.int32)
     _require_size(array)
     padded = None
     if values.padding is not None:
         padded = (array >= values.padding[0]) & (array <= values.padding[1])
     used = array if padded is None else array[~padded]
+    deep = np.int16 if values.low < 0 else np.uint16
+    result = np.empty(
+        [side * scale for side in array.shape],
+        np.uint8 if values.bits == 8 and values.low >= 0 else deep,
+    )
     if not used.size:
-        return _enlarged(array, scale)
+        result[:] = _enlarged(array, scale)
+        return result
     low, high = int(used.min()), int(used.max())
     if values.bits == 8:
         low, high = values.low, values.high
-    if low == high:
-        result = np.full([side * scale for side in array.shape], low, np.int32)
-    else:
-        filled = array if padded is None else _filled(array, padded)
-        lr = (filled - low).astype(np.float32) / np.float32(high - low)
-        sr = _super_resolved(
-            lr, method.generator, method.consistent, method.precision, method.device
-        )
-        # In place: results are large.
-        sr *= np.float32(high - low)
-        np.clip(np.rint(sr, out=sr), 0, high - low, out=sr)
-        result = sr.astype(np.int32)
-        result += low
-    if padded is not None and values.padding is not None:
-        result = _beside(result, values.padding, low)
-        result = np.where(_enlarged(padded, scale), _enlarged(array, scale), result)
+    filled = array if padded is None else _filled(array, padded)
+    # A constant image is not for the network.
+    lr = (filled - low).astype(np.float32) / np.float32(max(high - low, 1))
+    run = network.run if high > low else lambda flat: np.zeros_like(_enlarged(flat, scale))
+    for piece, sr in in_tiles(run, lr, scale, tile, network.reach):
+        made = np.clip(np.rint(sr * np.float32(high - low)), 0, high - low).astype(np.int32) + low
+        if padded is not None and values.padding is not None:
+            made = _beside(made, values.padding, low)
+            outside = _enlarged(padded[piece.inside], scale)
+            made = np.where(outside, _enlarged(array[piece.inside], scale), made)
+        result[piece.place(scale)] = made
     return result
 
 
@@ -277,7 +289,7 @@ def _upscale_dicom(data: bytes, source: Path, target: Path, method: Method) -> N
     dicom_derived.write(target, radiograph, sr, method.provenance)
 
 
-def _named(source: Path, values: Values, method: Method) -> npt.NDArray[np.int32]:
+def _named(source: Path, values: Values, method: Method) -> npt.NDArray[Any]:
     try:
         return upscale_values(values, method)
     except (ImageError, NotEnoughMemoryError) as error:

@@ -4,7 +4,6 @@ Values of 9 to 15 bits are written as they are into 16-bit words, with the numbe
 where readers look for it: in PNG's sBIT, in TIFF's MaxSampleValue. 0 is black.
 """
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def write_grey(
     Raises:
         OutputError: the file cannot be written.
     """
-    image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16))
+    image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16, copy=False))
     options: dict[str, Any] = {}
     if density is not None:
         options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
@@ -60,7 +59,5 @@ def write_grey(
         if bits not in (8, 16):
             texts.add(b"sBIT", bytes((bits,)))
         options |= {"format": "PNG", "pnginfo": texts}
-    buffer = io.BytesIO()
-    image.save(buffer, **options)
     with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        image.save(temporary, **options)

@@ -230,7 +230,7 @@ def test_an_out_that_is_a_file_is_refused(weights: Path, small: Path, refused: R
 
 @pytest.mark.parametrize(
     ("weights", "spare", "wanted"),
-    [("swift_srgan_x4", 900_000_000, "1.1 GB"), ("plain_sr_x4", 100_000_000, "67 MB")],
+    [("swift_srgan_x4", 500_000_000, "604 MB"), ("plain_sr_x4", 56_000_000, "38 MB")],
 )
 def test_an_image_too_large_for_the_memory(
     tmp_path: Path, weights: str, spare: int, wanted: str
@@ -240,7 +240,7 @@ def test_an_image_too_large_for_the_memory(
     In a process of its own, with that many bytes to spare.
     """
     (tmp_path / "small").mkdir()
-    for name, side in (("a.png", 32), ("b.png", 512)):
+    for name, side in (("a.png", 32), ("b.png", 384)):
         Image.fromarray(np.full((side, side), 90, np.uint8)).save(tmp_path / "small" / name)
     arguments = ["upscale", "--images", "small", "--out", "large", "--weights", weights]
     done = limited(
@@ -258,8 +258,9 @@ def test_an_image_too_large_for_the_memory(
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
     assert message == (
-        "error: small/b.png: memory does not suffice for super-resolving 512x512 pixels to "
-        f"2048x2048 on cpu: another {wanted} were not to be had. Take a smaller image or a "
-        "generator that needs less (plain_sr_small_x4 the least), or close other programs."
+        "error: small/b.png: memory does not suffice for super-resolving 384x384 pixels to "
+        f"1536x1536 on cpu: another {wanted} were not to be had. Take smaller tiles (srpipe "
+        "upscale --tile), a smaller image or a generator that needs less (plain_sr_small_x4 the "
+        "least), or close other programs."
     )
     assert list(upscaled(tmp_path / "large")) == ["a.png"]
