@@ -159,7 +159,7 @@ Image.fromarray(lr).save("small.png")
 for more in ({{}}, {{"consistent": True}}):
     sr = upscale(lr, **more)
     assert (sr.dtype, sr.shape) == (np.uint8, (64, 64))
-    main(["upscale", "--images", "small.png", "--out", "large", *(f"--{{name}}" for name in more)])
+    main(["upscale", "small.png", "-o", "large", "--overwrite", *(f"--{{name}}" for name in more)])
     with Image.open("large/small.png") as large:
         assert np.array_equal(large, sr)
 sys.stderr = sys.stdout

@@ -104,7 +104,9 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: SRPIPE_DEVICE, or auto)"
     )
-    parser.add_argument("--quiet", action="store_true", help="say only what failed")
+    parser.add_argument(
+        "--quiet", action="store_true", help="say only what failed and what is not read"
+    )
     add_sixteen_bit(parser, depth_kept=True)
     parser.set_defaults(run=run)
 
