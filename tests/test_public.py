@@ -1,5 +1,6 @@
 """What `import srpipe` promises: a version and `upscale`, at once, from a base installation."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -73,11 +74,29 @@ def test_the_version_is_the_distributions() -> None:
 
 def test_upscale_is_public() -> None:
     """The library call of the command line; what is not there is an AttributeError as anywhere."""
-    from srpipe import upscale
+    from srpipe import Upscaler, upscale
     from srpipe.enhance.upscale import upscale as wanted
+    from srpipe.enhance.upscaler import Upscaler as Wanted
 
     assert upscale is srpipe.upscale is wanted
-    assert set(srpipe.__all__) == {"__version__", "upscale"}
+    assert Upscaler is srpipe.Upscaler is Wanted
+    assert list(inspect.signature(upscale).parameters) == [
+        "image",
+        "weights",
+        "consistent",
+        "precision",
+        "device",
+        "tile",
+    ]
+    assert list(inspect.signature(Upscaler).parameters) == [
+        "weights",
+        "alpha",
+        "consistent",
+        "tile",
+        "device",
+        "precision",
+    ]
+    assert set(srpipe.__all__) == {"Upscaler", "__version__", "upscale"}
     with pytest.raises(AttributeError, match="has no attribute 'enlarge'"):
         _ = srpipe.enlarge
 
@@ -140,7 +159,7 @@ Image.fromarray(lr).save("small.png")
 for more in ({{}}, {{"consistent": True}}):
     sr = upscale(lr, **more)
     assert (sr.dtype, sr.shape) == (np.uint8, (64, 64))
-    main(["upscale", "--images", "small.png", "--out", "large", *(f"--{{name}}" for name in more)])
+    main(["upscale", "small.png", "-o", "large", "--overwrite", *(f"--{{name}}" for name in more)])
     with Image.open("large/small.png") as large:
         assert np.array_equal(large, sr)
 sys.stderr = sys.stdout

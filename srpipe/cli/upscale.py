@@ -1,36 +1,49 @@
 """`srpipe upscale`: super-resolve files."""
 
 import argparse
+import signal
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srpipe.cli.extras import require
-from srpipe.cli.options import Commands, add_sixteen_bit, raw_text
-from srpipe.core import console, environment
-from srpipe.core.errors import DataError, ImageError
+from srpipe.cli.options import Commands, add_sixteen_bit, positive, raw_text, share
+from srpipe.core import console
+from srpipe.core.errors import DataError, SettingsError
 from srpipe.models.released import DEFAULT, released_names
+
+if TYPE_CHECKING:
+    from srpipe.enhance.batch import Row
 
 # Images that could not be read shown in a message.
 SHOWN = 10
 
 UPSCALE = """\
-Super-resolve radiographs (DICOM, PNG, JPEG, TIFF; subfolders too) into a folder of grey images.
+Super-resolve radiographs (DICOM, PNG, JPEG, TIFF; folders with their subfolders) into a folder of
+grey images.
 
 DICOM becomes DICOM, TIFF TIFF, all else PNG, in the depth and the grey scale of the input, with its
-pixel spacing divided by the scale. Each result says how it was made. DICOM needs
-pip install 'srpipe[dicom]'; radiographs of one grey frame are read (CR, DX, secondary capture).
+pixel spacing divided by the scale. Of a.png and a.jpg in one folder the second becomes a.jpg.png.
+DICOM needs pip install 'srpipe[dicom]'; radiographs of one grey frame are read (CR, DX, secondary
+capture).
+
+Each result says how it was made. What is there already, made from the same input by the same
+weights and settings, is not made again; another file in its place is kept and told, unless
+--overwrite is given.
 
 --consistent changes each result, no more than needed, until it downsamples to its input within the
 rounding of 8 bits: nothing in the input is lost, its noise included.
 
-An image that cannot be read does not stop the others: the end names it and why, and the exit code
-is 1. Files of other kinds are counted.
+A file that fails does not stop the others: the end names it and why, and the exit code is 1. Files
+of other kinds are counted.
 
 Not for diagnosis: a network can blur or invent detail. See MODEL_CARD.md.
 """
 UPSCALE_EXAMPLE = """\
 examples:
-  srpipe upscale --images small --out large
-  srpipe upscale --images small.png --out large --consistent --weights models/generator.pt
+  srpipe upscale small -o large
+  srpipe upscale a.dcm b.png -o large --consistent --weights models/generator.pt
+  srpipe upscale small -o large --interval --report large.csv
 """
 
 
@@ -41,15 +54,24 @@ def add_to(commands: Commands) -> None:
         help="super-resolve radiographs with a released generator or your own",
         **raw_text(UPSCALE, UPSCALE_EXAMPLE),
     )
+    parser.add_argument("inputs", type=Path, nargs="*", metavar="IN", help="image, or folder")
     parser.add_argument(
-        "--images", type=Path, required=True, metavar="PATH", help="folder of images, or one"
+        "--images", type=Path, action="append", default=[], metavar="PATH", help="the same as IN"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="OUT", help="folder to write into"
+    )
     parser.add_argument(
         "--weights",
-        default=DEFAULT,
         metavar="NAME|FILE",
         help=f"released model ({', '.join(released_names())}) or file (default: {DEFAULT})",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=share,
+        metavar="A",
+        help="instead of weights, a mixture: 0 for plain_sr_ideal_x4 (fidelity), 1 for "
+        "plain_sr_x4_adversarial, which was trained on from it (perception)",
     )
     parser.add_argument(
         "--precision",
@@ -59,48 +81,98 @@ def add_to(commands: Commands) -> None:
         "and there (default: fp32)",
     )
     parser.add_argument("--consistent", action="store_true", help="make each result agree with LR")
+    parser.add_argument(
+        "--interval",
+        action="store_true",
+        help="beside each result, RESULT.interval.tif: half the width of the interval that HR is "
+        "in, in grey values of the result (for weights that carry one)",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.csv",
+        help="a row a file: status, reason, size, LR-PSNR, estimated noise, seconds",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="make anew what is there")
+    parser.add_argument(
+        "--tile",
+        type=positive,
+        metavar="N",
+        help="work on pieces of N LR pixels a side, at least 16: less memory, same result "
+        "(default: 384)",
+    )
+    parser.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: SRPIPE_DEVICE, or auto)"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="say only what failed and what is not read"
+    )
     add_sixteen_bit(parser, depth_kept=True)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Super-resolve every image."""
+    inputs = [*options.inputs, *options.images]
+    if not inputs:
+        raise SettingsError("no image is given: srpipe upscale IN... -o OUT, images or folders")
     # Only after the arguments are checked, because torch takes seconds to load.
-    from srpipe.enhance.upscale import method, targets, upscale_file
-    from srpipe.formats.listing import image_files, is_dicom_file
+    from srpipe.enhance.batch import FAILED, FINISHED, MADE, enhance, plan, write_report
+    from srpipe.enhance.tiles import DEFAULT_TILE
+    from srpipe.enhance.upscale import method
+    from srpipe.formats.listing import is_dicom_file
 
-    files, listing = image_files(options.images, "--images", dicom=True)
-    written = targets(files, options.images, options.out)
-    if any(map(is_dicom_file, files.values())):
+    planned = plan(inputs, options.out)
+    if any(is_dicom_file(source) for source, _ in planned.jobs):
         require("dicom", "srpipe upscale of DICOM files")
     used = method(
         options.weights,
+        alpha=options.alpha,
         consistent=options.consistent,
         precision=options.precision,
-        device=environment.device_name(),
+        device=options.device,
+        tile=options.tile or DEFAULT_TILE,
+        interval=options.interval,
     )
-    failed: list[str] = []
-    for name, path in console.progress(
-        files.items(), what="upscale", total=len(files), unit="image"
-    ):
-        try:
-            upscale_file(path, written[name], used, options.sixteen_bit)
-        except ImageError as error:
-            failed.append(str(error))
-    if done := len(files) - len(failed):
-        left_out = f"; {listing.summary()}" if listing.left_out else ""
+    rows = list(planned.refused)
+    made = enhance(
+        planned.jobs,
+        used,
+        sixteen_bit=options.sixteen_bit,
+        overwrite=options.overwrite,
+        figures=options.report is not None,
+    )
+    # A kill ends the command as Ctrl-C does, with no half file left.
+    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    total = len(planned.jobs)
+    bar = console.bar(total, what="upscale", unit="image", shown=not options.quiet)
+    try:
+        with bar:
+            for row in made:
+                rows.append(row)
+                bar.update()
+    finally:
+        signal.signal(signal.SIGTERM, former)
+        if options.report is not None:
+            write_report(options.report, rows)
+    times = {each: sum(row.status == each for row in rows) for each in (MADE, FINISHED, FAILED)}
+    if not options.quiet and times[MADE] + times[FINISHED]:
+        told = [each.summary() for each in planned.listings.values() if each.left_out]
+        if times[FINISHED]:
+            told.insert(0, f"{times[FINISHED]} more were finished before")
         console.say(
-            f"{done} image(s) in {options.out}, {used.generator.scale} times as large each way, by "
-            f"{options.weights} on {used.device}{left_out}"
+            f"{times[MADE]} image(s) in {options.out}, {used.network.scale} times as large each "
+            f"way, by {options.weights or used.provenance.model} on {used.device}"
+            + "".join(f"; {each}" for each in told)
         )
-    if failed:
-        raise DataError(_failures(failed, len(files)))
+    if times[FAILED]:
+        raise DataError(_failures([row for row in rows if row.status == FAILED], len(rows)))
 
 
-def _failures(failed: list[str], total: int) -> str:
-    """Return the message about images that could not be read: all counted, a few named."""
+def _failures(failed: "Sequence[Row]", total: int) -> str:
+    """Return the message about files that failed: all counted, a few named."""
     if total == 1:
-        return failed[0]
-    shown = "".join(f"\n  {reason}" for reason in failed[:SHOWN])
+        return failed[0].reason
+    shown = "".join(f"\n  {row.reason}" for row in failed[:SHOWN])
     rest = f"\n  and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
     return f"{len(failed)} of {total} images were not made:{shown}{rest}"

@@ -103,15 +103,15 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def device_name() -> str:
-    """Return the torch device to use: SRPIPE_DEVICE, or the best available.
+def device_name(wanted: str | None = None) -> str:
+    """Return the torch device to use: `wanted`, SRPIPE_DEVICE, or the best available.
 
     Raises:
         SettingsError: the requested device is not available.
     """
     import torch  # here, so that stages without a network do not load it
 
-    given = os.environ.get("SRPIPE_DEVICE", "auto")
+    given = wanted or os.environ.get("SRPIPE_DEVICE", "auto")
     if given == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -129,7 +129,7 @@ def device_name() -> str:
         if devices:
             allowed += f" (cuda:0 to cuda:{devices - 1})"
         raise SettingsError(
-            f"SRPIPE_DEVICE is {given!r}: this machine has {allowed}. "
-            "Correct it or unset it to choose by itself."
+            f"{'the device' if wanted else 'SRPIPE_DEVICE'} is {given!r}: this machine has "
+            f"{allowed}. Correct it or unset it to choose by itself."
         )
     return given

@@ -25,7 +25,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
@@ -64,35 +63,42 @@ _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters
 
 
-def write(
-    path: Path, radiograph: Radiograph, sr: npt.NDArray[np.int32], provenance: Provenance
-) -> None:
+def write(path: Path, radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenance) -> None:
     """Write a super-resolved radiograph; on an error the old file stays.
 
+    Arguments and errors as for `encoded`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    data = encoded(radiograph, sr, provenance)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def encoded(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenance) -> bytes:
+    """Return a super-resolved radiograph as the bytes of a file.
+
     Args:
-        path: the file.
         radiograph: the input.
-        sr: values `(h*scale, w*scale)` in the range of the input's `values`.
+        sr: whole numbers `(h*scale, w*scale)` in the range of the input's `values`.
         provenance: how they were made.
 
     Raises:
         ImageError: the input has attributes that cannot be written.
-        OutputError: the file cannot be written.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is odd in the input, and stays so
-            data = _encoded(radiograph, sr, provenance)
+            return _encoded(radiograph, sr, provenance)
     except FAULTS as error:
         raise ImageError(
             f"{radiograph.name} has attributes that cannot be written again: {first_line(error)}. "
             "Export it anew."
         ) from error
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
 
 
-def _encoded(radiograph: Radiograph, sr: npt.NDArray[np.int32], provenance: Provenance) -> bytes:
+def _encoded(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenance) -> bytes:
     dataset = copy.deepcopy(radiograph.dataset)
     dataset.remove_private_tags()
     for keyword in REMOVED:
@@ -111,7 +117,7 @@ def _encoded(radiograph: Radiograph, sr: npt.NDArray[np.int32], provenance: Prov
     return buffer.getvalue()
 
 
-def _put_pixels(dataset: Dataset, radiograph: Radiograph, sr: npt.NDArray[np.int32]) -> None:
+def _put_pixels(dataset: Dataset, radiograph: Radiograph, sr: npt.NDArray[Any]) -> None:
     values = radiograph.values
     stored = values.low + values.high - sr if radiograph.inverted else sr
     kind = "i" if values.low < 0 else "u"

@@ -10,9 +10,12 @@ to white, and what comes out is mapped back, in floating point from end to end:
                      stays constant.
 """
 
+import copy
 import functools
+import hashlib
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,7 +28,8 @@ from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, SettingsError
 from srpipe.core.files import sha256
 from srpipe.enhance.provenance import Provenance
-from srpipe.enhance.written import TIFF_SUFFIXES, write_grey
+from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
+from srpipe.enhance.written import TIFF_SUFFIXES, write_grey, write_half_width
 from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
     DICOM_SUFFIXES,
@@ -37,12 +41,17 @@ from srpipe.formats.raster import (
     to_eight_bits,
 )
 from srpipe.imaging.arrays import FloatImage, GreyImage
-from srpipe.imaging.resample import MIN_LR_SIDE, to_grey
+from srpipe.imaging.resample import MIN_LR_SIDE
 from srpipe.models.checkpoint import LoadedGenerator, load_generator
 from srpipe.models.inference import unrounded
+from srpipe.models.interpolate import interpolate
 from srpipe.models.released import DEFAULT, weights_file
+from srpipe.trust.interval import REACH, Interval, of_record
 
 Precision = Literal["fp32", "bf16"]
+# The ends of `alpha`: PERCEPTION is FIDELITY after adversarial epochs, so that what lies between
+# their weights is a network too. (The default, trained over acquisitions, is another network.)
+FIDELITY, PERCEPTION = "plain_sr_ideal_x4", "plain_sr_x4_adversarial"
 
 
 @dataclass(frozen=True)
@@ -51,37 +60,76 @@ class Method:
 
     Attributes:
         generator: the weights.
+        network: what it makes of a piece of an image, with the settings.
+        interval: of the weights; None if it was not asked for.
         provenance: what files are to say of it all.
-        consistent: make results downsample to their inputs within 8-bit rounding.
-        precision: of the arithmetic.
         device: torch device name.
+        tile: side of the pieces in LR pixels, without their overlap.
     """
 
     generator: LoadedGenerator
+    network: Network
+    interval: Interval | None
     provenance: Provenance
-    consistent: bool
-    precision: Precision
     device: str
+    tile: int
 
 
 def method(
-    weights: str | Path = DEFAULT,
+    weights: str | Path | None = None,
     *,
+    alpha: float | None = None,
     consistent: bool = False,
     precision: Precision = "fp32",
     device: str | None = None,
+    tile: int = DEFAULT_TILE,
+    interval: bool = False,
 ) -> Method:
-    """Load weights for files; arguments and errors as for `upscale`."""
-    loaded = load(weights)
-    path = weights_file(weights)
+    """Load weights for files; the other arguments and errors as for `upscale`.
+
+    Args:
+        weights: a released model's name or a file; None: the default.
+        alpha: instead of weights, from 0 (`FIDELITY`) to 1 (`PERCEPTION`): the share of the latter
+            in a mixture of the two.
+        consistent: as for `upscale`.
+        precision: as for `upscale`.
+        device: as for `upscale`.
+        tile: as for `upscale`.
+        interval: take the weights' interval, too.
+
+    Raises:
+        SettingsError: also of settings that exclude each other.
+        CheckpointError: also of weights that have no interval, if it is asked for.
+    """
+    if alpha is not None and weights is not None:
+        raise SettingsError(
+            f"alpha mixes {FIDELITY} and {PERCEPTION}, and {weights} is given as weights too: "
+            "leave out one (srpipe interpolate mixes weights of your own)"
+        )
+    if alpha is not None and not 0 <= alpha <= 1:
+        raise SettingsError(f"alpha is {alpha}: give a number from 0 (fidelity) to 1 (perception)")
+    if interval and consistent:
+        raise SettingsError(
+            "the interval was calibrated for results that are not made consistent: leave out one"
+        )
+    if alpha is None:
+        weights = DEFAULT if weights is None else weights
+        loaded, files = load(weights), [weights_file(weights)]
+        model = files[0].stem if files[0] != Path(weights) else files[0].name
+    else:
+        loaded, files = _mixed(alpha), [weights_file(FIDELITY), weights_file(PERCEPTION)]
+        model = f"{FIDELITY} to {PERCEPTION}, alpha {alpha:g}"
     provenance = Provenance(
         version=srpipe.__version__,
-        model=path.stem if path != Path(weights) else path.name,
-        sha256=sha256(path),
+        model=model,
+        sha256=" and ".join(map(sha256, files)),
         scale=loaded.scale,
         settings=precision + ", consistent" * consistent,
     )
-    return Method(loaded, provenance, consistent, precision, device or environment.device_name())
+    device = environment.device_name(device)
+    network = _network(loaded, consistent, precision, device, tile)
+    widths = of_record(loaded.record, model) if interval else None
+    return Method(loaded, network, widths, provenance, device, tile)
 
 
 def upscale(
@@ -91,6 +139,7 @@ def upscale(
     consistent: bool = False,
     precision: Precision = "fp32",
     device: str | None = None,
+    tile: int = DEFAULT_TILE,
 ) -> GreyImage:
     """Super-resolve a grey image. Not for diagnosis: a network can blur or invent detail.
 
@@ -101,6 +150,8 @@ def upscale(
         precision: "bf16" is faster on hardware with bf16 arithmetic, and off by a grey level here
             and there.
         device: torch device name; None: SRPIPE_DEVICE, by default a GPU if there is one.
+        tile: larger images are made in overlapping pieces of so many LR pixels a side, at least 16,
+            with the same result. Memory grows with it.
 
     Returns:
         `uint8 (h*scale, w*scale)`; the scale is that of the weights, 4 by default.
@@ -108,8 +159,8 @@ def upscale(
     Raises:
         ImageError: the image has the wrong type or shape, or is too small.
         CheckpointError: the weights cannot be loaded, or the output is not finite.
-        SettingsError: there is no such device or precision.
-        NotEnoughMemoryError: memory does not suffice for an image of this size.
+        SettingsError: there is no such device or precision, or the tile is too small.
+        NotEnoughMemoryError: memory does not suffice for a tile of this size.
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ImageError(
@@ -117,26 +168,25 @@ def upscale(
             "white (srpipe.formats.raster.read_file reads files so)"
         )
     loaded = weights if isinstance(weights, LoadedGenerator) else load(weights)
-    return to_grey(_super_resolved(image, loaded, consistent, precision, device))
+    device = environment.device_name(device)
+    network = _network(loaded, consistent, precision, device, tile)
+    return _upscaled(Values(image, 0, 255, 8, ()), network, tile)[0]
 
 
-def _super_resolved(
-    image: npt.NDArray[Any],
-    loaded: LoadedGenerator,
-    consistent: bool,
-    precision: Precision,
-    device: str | None,
-) -> FloatImage:
-    _require_size(image)
+def _network(
+    loaded: LoadedGenerator, consistent: bool, precision: Precision, device: str, tile: int
+) -> Network:
     if precision not in get_args(Precision):
         raise SettingsError(
             f"precision is {precision!r}: give one of {', '.join(get_args(Precision))}"
         )
-    device = device or environment.device_name()
-    model = loaded.model.to(device)
-    # torch takes no view that runs backwards, which is what turning an image over makes.
-    lr: Any = np.ascontiguousarray(image)
-    return unrounded(model, lr, device, consistent=consistent, bf16=precision == "bf16")
+    if tile < MIN_LR_SIDE:
+        raise SettingsError(f"the tile is {tile} LR pixels: give at least {MIN_LR_SIDE}")
+    # A copy, because other threads may use the loaded one on the CPU.
+    model = loaded.model if device == "cpu" else copy.deepcopy(loaded.model).to(device)
+    run = functools.partial(unrounded, model, device=device, bf16=precision == "bf16")
+    network = Network(run, loaded.scale, loaded.model.reach)
+    return consistent_network(network) if consistent else network
 
 
 def _require_size(image: npt.NDArray[Any]) -> None:
@@ -160,53 +210,81 @@ def load(weights: str | Path = DEFAULT) -> LoadedGenerator:
 
 
 @functools.lru_cache(maxsize=4)
+def _mixed(alpha: float) -> LoadedGenerator:
+    return interpolate(load(FIDELITY), load(PERCEPTION), alpha)
+
+
+@functools.lru_cache(maxsize=4)
 def _loaded(path: Path, state: tuple[int, int, int] | None) -> LoadedGenerator:
     return load_generator(path)
 
 
-def upscale_values(values: Values, method: Method) -> npt.NDArray[np.int32]:
+def upscale_values(values: Values, method: Method) -> npt.NDArray[Any]:
     """Super-resolve grey values in their own grey scale; see the module docstring.
 
     Pixels of padding are no part of the image: the network sees the nearest pixels of the image in
     their place, and the result has them where they were, and their values nowhere else.
 
     Returns:
-        int32 `(h*scale, w*scale)`, between the lowest and the highest value that was given to the
-        network.
+        Whole numbers `(h*scale, w*scale)`, between the lowest and the highest value that was given
+        to the network; uint8, uint16, or int16 where values can be negative.
 
     Raises:
         ImageError: the image is too small.
         CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
     """
-    scale = method.generator.scale
+    return _upscaled(values, method.network, method.tile)[0]
+
+
+def _upscaled(
+    values: Values, network: Network, tile: int, interval: Interval | None = None
+) -> tuple[npt.NDArray[Any], FloatImage | None]:
+    """Return `upscale_values`' result, and half the interval's width in grey values if asked."""
+    scale = network.scale
     array = values.array.astype(np.int32)
     _require_size(array)
     padded = None
     if values.padding is not None:
         padded = (array >= values.padding[0]) & (array <= values.padding[1])
-    used = array if padded is None else array[~padded]
-    if not used.size:
-        return _enlarged(array, scale)
-    low, high = int(used.min()), int(used.max())
+    deep = np.int16 if values.low < 0 else np.uint16
+    shape = [side * scale for side in array.shape]
+    result = np.empty(shape, np.uint8 if values.bits == 8 and values.low >= 0 else deep)
+    half = None if interval is None else np.zeros(shape, np.float32)
+    low, high = given_range(values)
+    if low == high:  # the network is given nothing
+        result[:] = low
+        if padded is not None:
+            result[:] = np.where(_enlarged(padded, scale), _enlarged(array, scale), result)
+        return result, half
+    filled = array if padded is None else _filled(array, padded)
+    lr = (filled - low).astype(np.float32) / np.float32(high - low)
+    overlap = network.reach + (0 if interval is None else REACH)
+    for piece in pieces((lr.shape[0], lr.shape[1]), tile, overlap):
+        place, sr = piece.place(scale), network.run(lr[piece.seen])
+        if interval is not None and half is not None:
+            recorded = np.rint(lr[piece.seen] * 65535).astype(np.uint16)
+            width = piece.cut(interval.half_width(sr, recorded), scale)
+            half[place] = width * np.float32(high - low)
+        sr = piece.cut(sr, scale) * np.float32(high - low)
+        made = np.clip(np.rint(sr, out=sr), 0, high - low).astype(np.int32) + low
+        if padded is not None and values.padding is not None:
+            made = _beside(made, values.padding, low)
+            outside = _enlarged(padded[piece.inside], scale)
+            made = np.where(outside, _enlarged(array[piece.inside], scale), made)
+            if half is not None:
+                half[place][outside] = 0
+        result[place] = made
+    return result, half
+
+
+def given_range(values: Values) -> tuple[int, int]:
+    """Return the values that the network is given as 0 and 1; equal ones if it is given nothing."""
     if values.bits == 8:
-        low, high = values.low, values.high
-    if low == high:
-        result = np.full([side * scale for side in array.shape], low, np.int32)
-    else:
-        filled = array if padded is None else _filled(array, padded)
-        lr = (filled - low).astype(np.float32) / np.float32(high - low)
-        sr = _super_resolved(
-            lr, method.generator, method.consistent, method.precision, method.device
-        )
-        # In place: results are large.
-        sr *= np.float32(high - low)
-        np.clip(np.rint(sr, out=sr), 0, high - low, out=sr)
-        result = sr.astype(np.int32)
-        result += low
-    if padded is not None and values.padding is not None:
-        result = _beside(result, values.padding, low)
-        result = np.where(_enlarged(padded, scale), _enlarged(array, scale), result)
-    return result
+        return values.low, values.high
+    used = values.array
+    if values.padding is not None:
+        used = used[(used < values.padding[0]) | (used > values.padding[1])]
+    return (int(used.min()), int(used.max())) if used.size else (values.low, values.low)
 
 
 def _filled(array: npt.NDArray[np.int32], padded: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
@@ -230,12 +308,26 @@ def _enlarged(array: npt.NDArray[Any], scale: int) -> npt.NDArray[Any]:
     return array.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+@dataclass(frozen=True)
+class Enhanced:
+    """What was made of a file.
+
+    Attributes:
+        values: what was in it.
+        sr: the result, whole numbers `(h*scale, w*scale)` in the range of `values`.
+    """
+
+    values: Values
+    sr: npt.NDArray[Any]
+
+
 def upscale_file(
     source: Path, target: Path, method: Method, sixteen_bit: SixteenBit | None = None
-) -> None:
+) -> Enhanced:
     """Super-resolve an image file in its own depth; on an error the old file stays.
 
     The result has the pixel spacing of the input, divided by the scale, and says how it was made.
+    If `method` has an interval, its half width is in `half_width_file(target)`.
 
     Args:
         source: PNG, JPEG, TIFF or DICOM, by its content.
@@ -251,9 +343,17 @@ def upscale_file(
         NotEnoughMemoryError: as for `upscale`.
     """
     data = file_bytes(source)
+    origin = origin_of(data, method, sixteen_bit)
     if is_dicom(data, source.name):
-        _upscale_dicom(data, source, target, method)
-        return
+        # pydicom is an extra.
+        from srpipe.enhance import dicom_derived
+        from srpipe.formats import dicom
+
+        radiograph = dicom.read(data, str(source))
+        values = radiograph.values
+        sr = _named(source, target, values, method, origin)
+        dicom_derived.write(target, radiograph, sr, origin)
+        return Enhanced(values, sr)
     values = read_values(data, str(source))
     if values.ignored:
         told = ", ".join(values.ignored)
@@ -261,33 +361,45 @@ def upscale_file(
     if sixteen_bit is not None:
         grey = to_eight_bits(values, sixteen_bit)
         values = Values(grey, 0, 255, 8, values.ignored, values.density)
-    sr = _named(source, values, method)
-    scale = method.generator.scale
+    sr = _named(source, target, values, method, origin)
+    scale = method.network.scale
     density = values.density and (values.density[0] * scale, values.density[1] * scale)
-    write_grey(target, sr, values.bits, density, method.provenance)
+    write_grey(target, sr, values.bits, density, origin)
+    return Enhanced(values, sr)
 
 
-def _upscale_dicom(data: bytes, source: Path, target: Path, method: Method) -> None:
-    # pydicom is an extra.
-    from srpipe.enhance import dicom_derived
-    from srpipe.formats import dicom
+def origin_of(data: bytes, method: Method, sixteen_bit: SixteenBit | None = None) -> Provenance:
+    """Return what the result of a file with these bytes says of how it was made."""
+    settings = method.provenance.settings
+    if sixteen_bit is not None:
+        settings += f", 8 bits by {sixteen_bit}"
+    source = hashlib.sha256(data).hexdigest()
+    return replace(method.provenance, settings=settings, source=source)
 
-    radiograph = dicom.read(data, str(source))
-    sr = _named(source, radiograph.values, method)
-    dicom_derived.write(target, radiograph, sr, method.provenance)
+
+def half_width_file(target: Path) -> Path:
+    """Return the file of the interval's half width beside a result."""
+    return target.with_name(f"{target.name}.interval.tif")
 
 
-def _named(source: Path, values: Values, method: Method) -> npt.NDArray[np.int32]:
+def _named(
+    source: Path, target: Path, values: Values, method: Method, origin: Provenance
+) -> npt.NDArray[Any]:
+    """Return the result, and write the interval, first: who has the one file has both."""
     try:
-        return upscale_values(values, method)
+        sr, half = _upscaled(values, method.network, method.tile, method.interval)
     except (ImageError, NotEnoughMemoryError) as error:
         raise type(error)(f"{source}: {error}") from error
+    if half is not None:
+        write_half_width(half_width_file(target), half, origin)
+    return sr
 
 
 def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Path]:
     """Return the file that each image is written to; none is an input or used twice.
 
-    DICOM is written as DICOM, a TIFF (by its suffix) as TIFF, all else as PNG.
+    DICOM is written as DICOM, a TIFF (by its suffix) as TIFF, all else as PNG. Where two images
+    would become one file, as a.png and a.jpg, the one that has another suffix keeps it: a.jpg.png.
 
     Args:
         files: the images by their names below `images`.
@@ -295,26 +407,28 @@ def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Pat
         out: the folder of the results, with the subfolders of `images`.
 
     Raises:
-        DataError: a result would replace an image or another result, or be an input of the next
-            run.
+        DataError: a result would replace an image or be an input of the next run.
     """
     if images.is_dir() and out.resolve().is_relative_to(images.resolve()):
         raise DataError(
             f"--out: {out} lies in {images}, so that results would be images of the next run: give "
             "a folder outside of it"
         )
-    made = {name: out / _target(name, path) for name, path in files.items()}
+    plain = {name: _target(name, path) for name, path in files.items()}
+    times = Counter(plain.values())
+    made = {
+        name: out / (target if times[target] == 1 or name == str(target) else _longer(name, target))
+        for name, target in plain.items()
+    }
     inputs = {path.resolve() for path in files.values()}
-    taken: dict[Path, str] = {}
-    for name, target in made.items():
+    for target in made.values():
         if target.resolve() in inputs:
             raise DataError(f"--out: {target} is one of the images: give another folder")
-        if target in taken:
-            raise DataError(
-                f"--out: {taken[target]} and {name} would both become {target}: rename one"
-            )
-        taken[target] = name
     return made
+
+
+def _longer(name: str, target: Path) -> Path:
+    return Path(name + target.suffix)
 
 
 def _target(name: str, path: Path) -> Path:

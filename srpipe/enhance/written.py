@@ -4,17 +4,19 @@ Values of 9 to 15 bits are written as they are into 16-bit words, with the numbe
 where readers look for it: in PNG's sBIT, in TIFF's MaxSampleValue. 0 is black.
 """
 
-import io
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL.TiffImagePlugin import TiffImageFile
 
 from srpipe.core.files import replacing
 from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
+from srpipe.imaging.arrays import FloatImage
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -41,7 +43,7 @@ def write_grey(
     Raises:
         OutputError: the file cannot be written.
     """
-    image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16))
+    image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16, copy=False))
     options: dict[str, Any] = {}
     if density is not None:
         options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
@@ -60,7 +62,39 @@ def write_grey(
         if bits not in (8, 16):
             texts.add(b"sBIT", bytes((bits,)))
         options |= {"format": "PNG", "pnginfo": texts}
-    buffer = io.BytesIO()
-    image.save(buffer, **options)
     with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        image.save(temporary, **options)
+
+
+def write_half_width(path: Path, half: FloatImage, provenance: Provenance) -> None:
+    """Write an interval's half width as a TIFF of 32-bit floats, in grey values of the result.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    said = f"Half width of the interval, in grey values of the result. {provenance}"
+    tags: dict[int, Any] = {_DESCRIPTION: said, _SOFTWARE: provenance.software}
+    with replacing(path) as temporary:
+        Image.fromarray(half).save(
+            temporary, format="TIFF", compression="tiff_adobe_deflate", tiffinfo=tags
+        )
+
+
+def said_of(path: Path) -> str | None:
+    """Return what a PNG, TIFF or DICOM file says of how it was made, without reading its pixels."""
+    try:
+        # The classes themselves, because Image.open limits the number of pixels.
+        with path.open("rb") as file:
+            start = file.read(132)
+            file.seek(0)
+            if start[128:] == b"DICM":
+                from pydicom import dcmread
+
+                found = dcmread(file, stop_before_pixels=True).get("DerivationDescription")
+            elif start.startswith(b"\x89PNG"):
+                found = PngImageFile(file).info.get("Description")
+            else:
+                found = TiffImageFile(file).tag_v2.get(_DESCRIPTION)
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
+        return None  # whatever it is, it was not written here
+    return None if found is None else str(found)

@@ -28,6 +28,11 @@ LESS = 0.7
 STEPS = 20
 # Radius of Keys' kernel: two LR pixels to either side.
 REACH = 2
+# LR pixels beyond which a pixel does not matter, in practice: what the pseudo-inverse makes of one
+# falls to a third with each LR pixel, and later steps carry little further. Of textures, noise and
+# saturated letters, pieces cut with this margin differed from the whole by 2e-5 grey levels; with
+# half of it, 34 pixels of a million differed after rounding.
+MARGIN = 32
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,15 @@ class SRGenerator(nn.Module):
         self.scale = scale
         self.bicubic_skip = bicubic_skip
 
+    @property
+    def reach(self) -> int:
+        """LR pixels beside its own, each way, that an SR pixel depends on.
+
+        The receptive field is `2 * reach + 1` LR pixels wide: of an image cut with that much around
+        it, the middle comes out as it does of the whole image.
+        """
+        raise NotImplementedError
+
     def require(self, lr: Tensor) -> None:
         """Refuse a batch of the wrong shape.
 

@@ -34,7 +34,8 @@ def unrounded(
     """Super-resolve one grey image without rounding; colour generators get repeated grey.
 
     Args:
-        model: a generator on `device`; it runs in eval mode, and its mode is restored.
+        model: a generator on `device`; it runs in eval mode, and its mode is restored. In eval mode
+            already, several threads may call this at once.
         lr: `uint8` or `uint16 (h, w)`, 0 black to 255 or 65535 white, or float32 in [0, 1].
         device: torch device name.
         consistent: make the result downsample to `lr` (`consistency.make_consistent`), within the
@@ -49,8 +50,9 @@ def unrounded(
         NotEnoughMemoryError: memory does not suffice for an image of this size.
     """
     advice = (
-        "Take a smaller image or a generator that needs less (plain_sr_small_x4 the least), or "
-        "close other programs" + ("." if device == "cpu" else ", or set SRPIPE_DEVICE=cpu.")
+        "Take smaller tiles (srpipe upscale --tile), a smaller image or a generator that needs "
+        "less (plain_sr_small_x4 the least), or close other programs"
+        + ("." if device == "cpu" else ", or set SRPIPE_DEVICE=cpu.")
     )
     with memory.guarded(f"super-resolving {_size(lr, model.scale)} on {device}", advice):
         sr = _unrounded(model, lr, device, bf16)
@@ -69,13 +71,15 @@ def _unrounded(
     model: SRGenerator, lr: RecordedImage | FloatImage, device: str, bf16: bool
 ) -> FloatImage:
     was_training = model.training
-    model.eval()
+    if was_training:  # and else it stays untouched: several threads may share it
+        model.eval()
     kind = torch.device(device).type
     with torch.inference_mode(), torch.autocast(kind, torch.bfloat16, enabled=bf16):
         own = next((each.dtype for each in model.parameters()), torch.float32)
         grey = to_image_tensor(lr).to(device, own, memory_format=torch.channels_last)
         sr = model(to_channels(grey, model.channels)).mean(dim=1)[0]
-    model.train(was_training)
+    if was_training:
+        model.train()
     if not bool(sr.isfinite().all()):
         raise CheckpointError(
             "the generator gives values that are no numbers: its weights are damaged, or its "

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srpipe.models.base import SKIP_GAIN, SRGenerator, local_detail, upscale_bicubic
+from srpipe.models.base import SKIP_GAIN, SKIP_RADIUS, SRGenerator, local_detail, upscale_bicubic
 
 # Hidden layers start as identity plus this fraction of He initialisation.
 NOISE = 0.1
@@ -87,6 +87,15 @@ class PlainSR(SRGenerator):
         )
         self.tail = nn.Conv2d(features, scale**2, 3, padding=1)
         self._start()
+
+    @property
+    def reach(self) -> int:
+        """LR pixels beside its own that an SR pixel depends on: 16 for 12 hidden layers.
+
+        One a convolution, and the radius of the mean that `local_detail` subtracts; the bicubic
+        skip alone reaches 2.
+        """
+        return SKIP_RADIUS + len(self.body) + 2
 
     def forward(self, lr: Tensor) -> Tensor:
         """Super-resolve a batch.

@@ -33,6 +33,9 @@ RESIDUALS = tuple(float(node) for node in range(-4, 5))
 DETAILS = tuple(float(node) for node in range(-4, 7))
 # LR pixels over which the residual is averaged (Gaussian), and HR pixels of the detail's square.
 NEARBY, WINDOW = 4.0, 5
+# LR pixels beside its own, each way, that a half width depends on: 16 of the Gaussian, and those of
+# the resampling down and up.
+REACH = 20
 # Below this, in grey levels, residuals and details are all alike.
 FLOOR = 2.0**-5
 

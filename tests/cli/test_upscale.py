@@ -1,6 +1,10 @@
 """`srpipe upscale` enhances what it is given, and says in one message what is wrong."""
 
+import csv
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -214,7 +218,7 @@ def test_the_depth_is_kept_unless_8_bits_are_asked_for(ours: Path) -> None:
     """By --sixteen-bit, as for the pipeline."""
     array = stored(16).astype(np.uint16)
     Image.fromarray(array).save("deep.png")
-    for more, mode in (([], "I;16"), (["--sixteen-bit", "minmax"], "L")):
+    for more, mode in (([], "I;16"), (["--sixteen-bit", "minmax", "--overwrite"], "L")):
         main(["upscale", "--weights", str(ours), "--images", "deep.png", "--out", "large", *more])
         with Image.open("large/deep.png") as image:
             assert (image.mode, image.size) == (mode, (96, 80))
@@ -228,9 +232,108 @@ def test_an_out_that_is_a_file_is_refused(weights: Path, small: Path, refused: R
     assert Path("large").read_text() == "mine"
 
 
+def test_several_inputs_are_accounted_for(
+    ours: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Made, finished before, failed, not read; the report has a row for each that is an image."""
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        Path(folder, "a.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    common = ["upscale", "--weights", str(ours), "-o", "large", "--report", "large.csv"]
+    main([*common, "one", "--images", "two", "--quiet", "--device", "cpu"])
+    assert capsys.readouterr() == ("", "")
+    Path("two/b.bmp").touch()
+    Path("two/bad.png").write_text("<html>")
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main([*common, "one", "two"])
+    shown = capsys.readouterr()
+    assert shown.out == (
+        f"0 image(s) in large, 4 times as large each way, by {ours} on cpu; 2 more were finished "
+        "before; 1 file(s) are not read: 1 .bmp (b.bmp)\n"
+    )
+    assert "error: 1 of 3 images were not made:\n  two/bad.png is no image" in shown.err
+    with Path("large.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["input"], row["status"]) for row in csv.DictReader(file)]
+    assert rows == [
+        ("one/a.png", "finished"),
+        ("two/a.png", "finished"),
+        ("two/bad.png", "failed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "no image is given: srpipe upscale IN... -o OUT"),
+        (["gone"], "gone does not exist"),
+        (["a.png", "--tile", "8"], "the tile is 8 LR pixels: give at least 16"),
+        (["a.png", "--device", "tpu"], "the device is 'tpu'"),
+        (["a.png", "--alpha", "0.5", "--weights", "plain_sr_x4"], "leave out one"),
+        (["a.png", "--interval", "--alpha", "0.5"], "has no calibrated interval"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(
+    given: list[str], told: str, refused: Refused, make_image: MakeImage
+) -> None:
+    Path("a.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    assert told in refused("upscale", *given, "-o", "large")
+    assert not Path("large").exists()
+
+
+def test_alpha_and_interval_are_followed(make_image: MakeImage) -> None:
+    """What files say tells alpha; the interval lies beside its result."""
+    Path("a.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    main(["upscale", "a.png", "-o", "mixed", "--alpha", "0.25", "--tile", "16"])
+    with Image.open("mixed/a.png") as image:
+        assert "plain_sr_x4_adversarial, alpha 0.25 (fp32" in image.info["Description"]
+    main(["upscale", "a.png", "-o", "wide", "--interval"])
+    assert {path.name for path in Path("wide").iterdir()} == {"a.png", "a.png.interval.tif"}
+
+
+ENDLESS = """
+import sys, time
+from srpipe.cli.main import main
+from srpipe.enhance import written
+from PIL import Image
+save = Image.Image.save
+def slow(self, path, **options):
+    save(self, path, **options)
+    if path.name.startswith(".b"):
+        print("half", flush=True)
+        time.sleep(600)
+Image.Image.save = slow
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_leaves_no_half_file(ours: Path, make_image: MakeImage, how: signal.Signals) -> None:
+    """By Ctrl-C and by kill, while a file is written: results before it stay, the report too."""
+    for number, name in enumerate("abc"):
+        Path("own").mkdir(exist_ok=True)
+        Path(f"own/{name}.png").write_bytes(encode_png(make_image(number, 20, 24)))
+    arguments = ["upscale", "own", "-o", "large", "--weights", str(ours), "--report", "large.csv"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "half\n"
+    process.send_signal(how)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("stopped; nothing half-written was left\n")
+    assert "Traceback" not in said
+    assert [path.name for path in Path("large").iterdir()] == ["a.png"]
+    assert Path("large.csv").read_text().count("\n") == 2
+
+
 @pytest.mark.parametrize(
     ("weights", "spare", "wanted"),
-    [("swift_srgan_x4", 900_000_000, "1.1 GB"), ("plain_sr_x4", 100_000_000, "67 MB")],
+    [("swift_srgan_x4", 500_000_000, "604 MB"), ("plain_sr_x4", 56_000_000, "38 MB")],
 )
 def test_an_image_too_large_for_the_memory(
     tmp_path: Path, weights: str, spare: int, wanted: str
@@ -240,7 +343,7 @@ def test_an_image_too_large_for_the_memory(
     In a process of its own, with that many bytes to spare.
     """
     (tmp_path / "small").mkdir()
-    for name, side in (("a.png", 32), ("b.png", 512)):
+    for name, side in (("a.png", 32), ("b.png", 384)):
         Image.fromarray(np.full((side, side), 90, np.uint8)).save(tmp_path / "small" / name)
     arguments = ["upscale", "--images", "small", "--out", "large", "--weights", weights]
     done = limited(
@@ -258,8 +361,9 @@ def test_an_image_too_large_for_the_memory(
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
     assert message == (
-        "error: small/b.png: memory does not suffice for super-resolving 512x512 pixels to "
-        f"2048x2048 on cpu: another {wanted} were not to be had. Take a smaller image or a "
-        "generator that needs less (plain_sr_small_x4 the least), or close other programs."
+        "error: small/b.png: memory does not suffice for super-resolving 384x384 pixels to "
+        f"1536x1536 on cpu: another {wanted} were not to be had. Take smaller tiles (srpipe "
+        "upscale --tile), a smaller image or a generator that needs less (plain_sr_small_x4 the "
+        "least), or close other programs."
     )
     assert list(upscaled(tmp_path / "large")) == ["a.png"]

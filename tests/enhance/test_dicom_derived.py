@@ -22,7 +22,7 @@ from pydicom.uid import (
 import srpipe
 from srpipe.core.errors import ImageError, OutputError
 from srpipe.enhance.dicom_derived import write
-from srpipe.enhance.upscale import Method, method, upscale_file, upscale_values
+from srpipe.enhance.upscale import Method, method, origin_of, upscale_file, upscale_values
 from srpipe.formats.dicom import read
 from tests.enhance.generators import save_plain_sr
 from tests.formats.radiographs import STUDY, encoded, lookup_table, radiograph, stored
@@ -234,7 +234,7 @@ def test_it_says_that_it_is_derived_from_what_and_how(ours: Method) -> None:
         ContributingEquipmentSequence=[equipment],
     )
     found = derived(dataset, ours)
-    said = str(ours.provenance)
+    said = str(origin_of(Path("in.dcm").read_bytes(), ours))
     assert found.ImageType == ["DERIVED", "SECONDARY", "POST_PROCESSED"]
     assert found.DerivationDescription == f"{said} Before: rotated"
     assert [each.CodeValue for each in found.DerivationCodeSequence] == ["113085"]

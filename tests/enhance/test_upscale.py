@@ -13,12 +13,22 @@ from PIL import Image
 import srpipe
 from srpipe.core.errors import CheckpointError, DataError, ImageError, OutputError, SettingsError
 from srpipe.core.files import sha256
-from srpipe.enhance.upscale import load, method, targets, upscale, upscale_file, upscale_values
+from srpipe.enhance.upscale import (
+    FIDELITY,
+    PERCEPTION,
+    load,
+    method,
+    targets,
+    upscale,
+    upscale_file,
+    upscale_values,
+)
 from srpipe.formats.raster import SixteenBit, Values, encode_png, file_bytes, read_file, read_values
 from srpipe.imaging.resample import GreyImage, downsample
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
 from srpipe.models.released import released_names, weights_file
+from srpipe.trust.interval import of_record
 from tests.conftest import MakeImage
 from tests.enhance.generators import save_bicubic, save_plain_sr, save_swift
 from tests.formats.written import by_tifffile, chunk, png, saved
@@ -366,7 +376,8 @@ def test_a_file_says_how_it_was_made(ours: Path, make_image: MakeImage) -> None:
     upscale_file(Path("small.png"), Path("a.png"), method(ours, consistent=True))
     wanted = (
         f"Super-resolved 4x by srpipe {srpipe.__version__} with ours.pt (fp32, consistent; weights "
-        f"SHA-256 {sha256(ours)}). A network can blur or invent detail: not for diagnosis."
+        f"SHA-256 {sha256(ours)}; input SHA-256 {sha256(Path('small.png'))}). A network "
+        "can blur or invent detail: not for diagnosis."
     )
     with Image.open("a.png") as image:
         assert image.info["Description"] == wanted
@@ -454,9 +465,77 @@ def test_one_image_is_not_replaced_by_its_result(out: str) -> None:
     assert made == {"b.jpg": Path(out, "b.png")}
 
 
-def test_two_images_of_one_target_are_refused() -> None:
-    """Both are named, and the file that they would become."""
-    files = named(Path("own"), "a.jpg", "a.png", "b.png")
-    told = r"a\.jpg and a\.png would both become large/a\.png: rename one"
-    with pytest.raises(DataError, match=told):
-        targets(files, Path("own"), Path("large"))
+def test_two_images_of_one_target_get_two() -> None:
+    """The one that has another suffix keeps it."""
+    files = named(Path("own"), "a.jpg", "a.png", "b.png", "sub/c.jpg", "sub/c.jpeg", "d.jpg")
+    assert targets(files, Path("own"), Path("large")) == {
+        "a.jpg": Path("large/a.jpg.png"),
+        "a.png": Path("large/a.png"),
+        "b.png": Path("large/b.png"),
+        "sub/c.jpg": Path("large/sub/c.jpg.png"),
+        "sub/c.jpeg": Path("large/sub/c.jpeg.png"),
+        "d.jpg": Path("large/d.png"),
+    }
+
+
+# ------------------------------------------------------------------ alpha
+
+
+def test_alpha_is_a_mixture_of_two_released_generators(make_image: MakeImage) -> None:
+    """At its ends their pixels; files name both, and alpha."""
+    lr = Values(make_image(0, 20, 24), 0, 255, 8, ())
+    made = [upscale_values(lr, method(alpha=each)) for each in (0, 0.5, 1)]
+    for end, name in ((0, "plain_sr_ideal_x4"), (2, "plain_sr_x4_adversarial")):
+        assert np.array_equal(made[end], upscale_values(lr, method(name)))
+    assert not np.array_equal(made[0], made[1])
+    assert not np.array_equal(made[2], made[1])
+    provenance = method(alpha=0.25).provenance
+    assert provenance.model == "plain_sr_ideal_x4 to plain_sr_x4_adversarial, alpha 0.25"
+    hashes = [sha256(weights_file(name)) for name in (FIDELITY, PERCEPTION)]
+    assert provenance.sha256 == " and ".join(hashes)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"weights": "plain_sr_x4", "alpha": 0.5}, "plain_sr_x4 is given as weights too"),
+        ({"alpha": 1.5}, "alpha is 1.5: give a number from 0"),
+        ({"alpha": float("nan")}, "alpha is nan"),
+        ({"interval": True, "consistent": True}, "not made consistent: leave out one"),
+        ({"tile": 15}, "the tile is 15 LR pixels: give at least 16"),
+        ({"device": "tpu"}, "the device is 'tpu': this machine has"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        method(**given)
+
+
+# ------------------------------------------------------------------ the interval
+
+
+def test_the_interval_is_written_beside_the_result(make_image: MakeImage) -> None:
+    """Half its width in grey values: that of `half_width`, whatever the tile, here in 12 bits."""
+    lr = deep(12, 1000, 2000) + make_image(0, 24, 20).astype(np.uint16)
+    Path("a.tif").write_bytes(by_tifffile(lr, extratags=[(281, 3, 1, 4095, False)]))
+    low, high = int(lr.min()), int(lr.max())
+    found = []
+    for tile in (384, 16):
+        used = method("plain_sr_x4", interval=True, tile=tile)
+        upscale_file(Path("a.tif"), Path("out/a.tif"), used)
+        with Image.open("out/a.tif.interval.tif") as image:
+            assert "Half width of the interval, in grey values" in image.tag_v2[270]
+            found.append(np.asarray(image))
+    assert np.abs(found[0] - found[1]).max() < 0.01
+    network = method("plain_sr_x4").network
+    given = (lr - low).astype(np.float32) / np.float32(high - low)
+    interval = of_record(load("plain_sr_x4").record, "plain_sr_x4")
+    recorded = np.rint(given * 65535).astype(np.uint16)
+    wanted = interval.half_width(network.run(given), recorded) * (high - low)
+    assert found[0] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_weights_without_an_interval_are_told(ours: Path) -> None:
+    for given in ({"weights": ours}, {"alpha": 0.5}):
+        with pytest.raises(CheckpointError, match="has no calibrated interval: take released"):
+            method(interval=True, **given)

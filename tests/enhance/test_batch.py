@@ -1,0 +1,195 @@
+"""Many files: each has an output of its own, is made once, and is accounted for."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srpipe.core.errors import DataError
+from srpipe.enhance.batch import (
+    FAILED,
+    FINISHED,
+    MADE,
+    Row,
+    enhance,
+    lr_psnr,
+    noise,
+    plan,
+    write_report,
+)
+from srpipe.enhance.upscale import Enhanced, Method, method, upscale_file
+from srpipe.formats.raster import Values, encode_png
+from srpipe.imaging.resample import downsample
+from tests.conftest import MakeImage
+from tests.enhance.generators import save_plain_sr
+from tests.formats.radiographs import encoded, radiograph, stored
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Method:
+    return method(save_plain_sr(tmp_path_factory.mktemp("weights") / "ours.pt"), device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def put(*names: str, make_image: MakeImage) -> None:
+    for seed, name in enumerate(names):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(make_image(seed, 20, 24)).save(name)
+
+
+# ------------------------------------------------------------------ which becomes which
+
+
+def test_of_several_folders_each_has_its_own(make_image: MakeImage) -> None:
+    """Files beside them go into the folder itself; one folder alone goes there too."""
+    put("one/a.png", "one/sub/b.png", "two/a.png", "c.png", make_image=make_image)
+    made = plan([Path("one"), Path("two"), Path("c.png")], Path("out"))
+    assert {str(source): str(target) for source, target in made.jobs} == {
+        "one/a.png": "out/one/a.png",
+        "one/sub/b.png": "out/one/sub/b.png",
+        "two/a.png": "out/two/a.png",
+        "c.png": "out/c.png",
+    }
+    assert plan([Path("one")], Path("out")).jobs[0] == (Path("one/a.png"), Path("out/a.png"))
+
+
+def test_files_of_one_name_are_refused_but_the_first(make_image: MakeImage) -> None:
+    """By name; a file that is given twice is made once."""
+    put("one/a.png", "two/a.png", make_image=make_image)
+    made = plan([Path("one/a.png"), Path("two/a.png"), Path("one/a.png")], Path("out"))
+    assert made.jobs == [(Path("one/a.png"), Path("out/a.png"))]
+    (row,) = made.refused
+    assert (row.input, row.status) == ("two/a.png", FAILED)
+    assert "one/a.png becomes out/a.png already" in row.reason
+
+
+def test_an_input_is_never_an_output(make_image: MakeImage) -> None:
+    """Also where it is that of another input."""
+    put("one/a.png", "out/a.png", make_image=make_image)
+    with pytest.raises(DataError, match=r"out/a\.png is one of the images"):
+        plan([Path("one/a.png"), Path("out/a.png")], Path("out"))
+    with pytest.raises(DataError, match=r"large\.png has the name of a file: give a folder"):
+        plan([Path("one/a.png")], Path("large.png"))
+
+
+# ------------------------------------------------------------------ what is there already
+
+
+def test_what_is_finished_is_not_made_again(ours: Method, make_image: MakeImage) -> None:
+    """In all three formats; another input, other settings and other weights are not finished, and
+    what is there is kept, unless overwriting is asked for.
+    """
+    put("own/a.png", "own/b.tif", make_image=make_image)
+    Path("own/c.dcm").write_bytes(encoded(radiograph(stored(12), 12)))
+    jobs = plan([Path("own")], Path("out")).jobs
+    assert [row.status for row in enhance(jobs, ours)] == [MADE] * 3
+    before = {target: target.stat().st_ino for _, target in jobs}
+    assert [row.status for row in enhance(jobs, ours)] == [FINISHED] * 3
+    consistent = method(save_plain_sr(Path("ours.pt")), consistent=True, device="cpu")
+    other = method(save_plain_sr(Path("other.pt"), seed=1), device="cpu")
+    for used in (consistent, other):
+        rows = list(enhance(jobs, used))
+        assert [row.status for row in rows] == [FAILED] * 3
+        assert (
+            "own/a.png: out/a.png is there and was not made from it in this way" in rows[0].reason
+        )
+    put("own/b.tif", "own/a.png", make_image=make_image)
+    assert [row.status for row in enhance(jobs, ours)] == [FAILED, FAILED, FINISHED]
+    assert {target: target.stat().st_ino for _, target in jobs} == before
+    assert [row.status for row in enhance(jobs, ours, overwrite=True)] == [MADE] * 3
+    assert [row.status for row in enhance(jobs, ours)] == [FINISHED] * 3
+
+
+def test_another_version_counts_as_finished(
+    ours: Method, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights decide, not the program."""
+    put("a.png", make_image=make_image)
+    monkeypatch.setattr("srpipe.__version__", "99.1")
+    jobs = [(Path("a.png"), Path("out/a.png"))]
+    former = method(save_plain_sr(Path("ours.pt")), device="cpu")
+    assert former.provenance.version == "99.1"
+    assert [row.status for row in enhance(jobs, former)] == [MADE]
+    assert [row.status for row in enhance(jobs, ours)] == [FINISHED]
+
+
+@pytest.mark.parametrize("content", [b"", b"mine", b"\x89PNG\r\n\x1a\n", b"II*\0"])
+def test_a_file_of_someone_else_is_kept(
+    ours: Method, make_image: MakeImage, content: bytes
+) -> None:
+    """Whatever it is; the others are made."""
+    put("own/a.png", "own/b.png", make_image=make_image)
+    Path("out").mkdir()
+    Path("out/a.png").write_bytes(content)
+    rows = list(enhance(plan([Path("own")], Path("out")).jobs, ours))
+    assert [row.status for row in rows] == [FAILED, MADE]
+    assert "--overwrite replaces it" in rows[0].reason
+    assert Path("out/a.png").read_bytes() == content
+
+
+def test_a_result_without_its_interval_is_not_finished(make_image: MakeImage) -> None:
+    """Where the interval is asked for."""
+    put("a.png", make_image=make_image)
+    jobs = [(Path("a.png"), Path("out/a.png"))]
+    assert [row.status for row in enhance(jobs, method("plain_sr_x4", device="cpu"))] == [MADE]
+    wide = method("plain_sr_x4", device="cpu", interval=True)
+    assert [row.status for row in enhance(jobs, wide)] == [MADE]
+    assert [row.status for row in enhance(jobs, wide)] == [FINISHED]
+    assert Path("out/a.png.interval.tif").exists()
+
+
+# ------------------------------------------------------------------ the figures
+
+
+def test_lr_psnr_is_that_of_the_scores(ours: Method, make_image: MakeImage) -> None:
+    """Of 8 bits as `metrics.scores` defines it, also in pieces; of more, over the range given."""
+    lr = make_image(0, 400, 30)
+    Path("a.png").write_bytes(encode_png(lr))
+    made = upscale_file(Path("a.png"), Path("out.png"), ours)
+    error = ((downsample(made.sr, 4).astype(float) - lr) ** 2).mean()
+    assert lr_psnr(made, 4) == pytest.approx(20 * np.log10(255 / np.sqrt(error)), abs=1e-4)
+    flat = Values(np.tile(np.arange(1000, 1020), (20, 1)), 0, 4095, 12, ())
+    off = Enhanced(flat, (flat.array + 1).repeat(4, 0).repeat(4, 1).astype(np.uint16))
+    assert lr_psnr(off, 4) == pytest.approx(20 * np.log10(19), abs=0.2)
+    exact = Values(np.full((20, 20), 7, np.uint8), 0, 255, 8, ())
+    assert lr_psnr(Enhanced(exact, np.full((80, 80), 7, np.uint8)), 4) == 100
+
+
+@pytest.mark.parametrize("sigma", [2.0, 8.0])
+def test_noise_is_estimated_on_a_ramp(sigma: float) -> None:
+    """To a few per cent, in 255ths of the range, whatever the depth."""
+    ramp = np.add.outer(np.arange(200), np.arange(200)) / 4 + 60
+    noisy = ramp + np.random.default_rng(0).normal(0, sigma, ramp.shape)
+    nothing = np.zeros((1, 1))
+    eight = Values(np.rint(noisy).astype(np.uint8), 0, 255, 8, ())
+    assert noise(Enhanced(eight, nothing)) == pytest.approx(sigma, rel=0.05)
+    deep = Values(np.rint(noisy * 100).astype(np.int32), 0, 65535, 16, ())
+    span = float(deep.array.max() - deep.array.min()) / 100
+    assert noise(Enhanced(deep, nothing)) == pytest.approx(sigma * 255 / span, rel=0.05)
+
+
+def test_the_report_has_a_row_a_file(ours: Method, make_image: MakeImage) -> None:
+    put("own/a.png", make_image=make_image)
+    Path("own/b.png").write_text("<html>")
+    rows = list(enhance(plan([Path("own")], Path("out")).jobs, ours, figures=True))
+    write_report(Path("report.csv"), [*rows, Row("c, d.png", "out/c.png", FINISHED)])
+    with Path("report.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [(row["input"], row["status"]) for row in found] == [
+        ("own/a.png", "made"),
+        ("own/b.png", "failed"),
+        ("c, d.png", "finished"),
+    ]
+    first = found[0]
+    assert (first["width"], first["height"], first["scale"]) == ("96", "80", "4")
+    assert 20 < float(first["lr_psnr"]) < 100
+    assert float(first["noise"]) > 0
+    assert float(first["seconds"]) > 0
+    assert "own/b.png is no image" in found[1]["reason"]
