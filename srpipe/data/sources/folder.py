@@ -24,7 +24,7 @@ from srpipe.data.sources.manifest import (
     write_source,
 )
 from srpipe.data.sources.names import Names, read_names
-from srpipe.data.sources.patients import many, patients_of
+from srpipe.data.sources.patients import many, patients_of, table_facts
 from srpipe.formats.listing import Listing, list_images
 from srpipe.formats.raster import SUFFIXES, SixteenBit, read_grey, read_size
 from srpipe.imaging.resample import MIN_LR_SIDE
@@ -58,6 +58,7 @@ def fetch(
     listing = _listing(root)
     images = listing.images
     patients = patients_of(root, images, folder)
+    facts = table_facts(root, images, folder)
     lists = lists_of(root, images) if use_lists else {}
     known = _known(raw_dir, root)
     checked = _check_all(root, images, known, MIN_LR_SIDE * scale, sixteen_bit)
@@ -66,7 +67,7 @@ def fetch(
         for image, (size, crc32) in zip(images, checked, strict=True)
     ]
     with replacing_folder(raw_dir) as temporary:
-        write_source(temporary, "folder", place_of(root), entries, listing.counts())
+        write_source(temporary, "folder", place_of(root), entries, listing.counts(), facts)
     return listing
 
 

@@ -1,4 +1,4 @@
-"""The download stage's output: a list of the images, and where their bytes are.
+"""The download stage's output: a list of the images, where their bytes are, and facts of them.
 
 `manifest.csv`, one row per image, sorted by `image`:
 
@@ -14,6 +14,9 @@
 folder, or after "repository:" to the repository, or absolute. What lies in the repository is found
 again after the repository was moved. Of a user's folder it also says which files are not images
 that are read: `"left_out": {".webp": {"files": 5, "first": [names]}}`, by kind.
+
+`facts.csv`, a row an image in the same order: what the data set's table says of it, as `data.facts`
+reads it; all is empty where there is no table.
 """
 
 import csv
@@ -24,7 +27,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -33,11 +36,13 @@ import pandas as pd
 from srpipe.core import paths
 from srpipe.core.errors import DataError
 from srpipe.core.files import write_csv, write_json
+from srpipe.data import facts as known_facts
 
 Kind = Literal["folder", "zip"]
 
 MANIFEST = "manifest.csv"
 SOURCE = "source.json"
+FACTS = "facts.csv"
 IN_REPOSITORY = "repository:"
 LISTS = ("train_val", "test", "")
 
@@ -58,7 +63,7 @@ class Entry:
     crc32: str
 
 
-COLUMNS = [field.name for field in fields(Entry)]
+COLUMNS = [column.name for column in fields(Entry)]
 
 
 @dataclass(frozen=True)
@@ -69,16 +74,30 @@ class Source:
         folder: where the manifest lies.
         kind: "folder" of image files, or "zip".
         root: absolute path of that folder or zip.
+        left_out: files of a user's folder that are not read, by kind.
     """
 
     folder: Path
     kind: Kind
     root: Path
+    left_out: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @functools.cached_property
     def entries(self) -> tuple[Entry, ...]:
         """All images, sorted by name."""
         return _read_entries(self.folder / MANIFEST)
+
+    def facts(self) -> pd.DataFrame:
+        """Return what the data set's table says, a row an image, in the order of `entries`.
+
+        Raises:
+            DataError: the file is missing or damaged, or is about other images.
+        """
+        path = self.folder / FACTS
+        found = known_facts.read_facts(path)
+        if list(found.index) != [entry.image for entry in self.entries]:
+            raise DataError(f"{path} is about other images than {MANIFEST}. {_AGAIN}")
+        return found
 
     def read(self, entry: Entry) -> bytes:
         """Return the bytes of one image file, checked against the manifest.
@@ -96,7 +115,7 @@ class Source:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the entries: each task carries those it needs."""
-        return {"folder": self.folder, "kind": self.kind, "root": self.root}
+        return {"folder": self.folder, "kind": self.kind, "root": self.root, "left_out": {}}
 
 
 def checksum(data: bytes) -> str:
@@ -145,10 +164,12 @@ def write_source(
     root: str,
     entries: Iterable[Entry],
     left_out: Mapping[str, Any] | None = None,
+    facts: pd.DataFrame | None = None,
 ) -> None:
-    """Write `manifest.csv` and `source.json` into `folder`, which must exist.
+    """Write `manifest.csv`, `source.json` and `facts.csv` into `folder`, which must exist.
 
-    `left_out` is what else was there, as `formats.listing.Listing.counts` says it.
+    `left_out` is what else was there, as `formats.listing.Listing.counts` says it; `facts` is what
+    `data.facts.facts_in` found in a table, also of other images, None without a table.
 
     Raises:
         DataError: no image, two images with one name, or an image without a patient.
@@ -159,6 +180,9 @@ def write_source(
     write_csv(folder / MANIFEST, pd.DataFrame([asdict(entry) for entry in listed], columns=COLUMNS))
     more = {} if left_out is None else {"left_out": left_out}
     write_json(folder / SOURCE, {"kind": kind, "root": root, **more})
+    known = pd.DataFrame(columns=known_facts.COLUMNS) if facts is None else facts
+    images = pd.Index([entry.image for entry in listed], name="image")
+    write_csv(folder / FACTS, known.reindex(images, fill_value="").reset_index())
 
 
 def open_source(folder: Path) -> Source:
@@ -170,6 +194,7 @@ def open_source(folder: Path) -> Source:
     try:
         given = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
         kind, root = given["kind"], given["root"]
+        left_out = given.get("left_out", {})
     except FileNotFoundError as error:
         raise DataError(
             f"{folder / SOURCE} is missing: no images are listed in {folder}. "
@@ -182,7 +207,7 @@ def open_source(folder: Path) -> Source:
     base = folder.absolute()
     if root.startswith(IN_REPOSITORY):
         base, root = paths.project_root(), root.removeprefix(IN_REPOSITORY)
-    source = Source(folder.absolute(), kind, Path(os.path.normpath(base / root)))
+    source = Source(folder.absolute(), kind, Path(os.path.normpath(base / root)), left_out)
     _check(source.entries, str(folder / MANIFEST))
     return source
 
