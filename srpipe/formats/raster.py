@@ -140,8 +140,13 @@ def read_grey(
     """
     values = read_values(data, name)
     if values.ignored:
-        tell(f"{name}: cannot be read and is ignored: {', '.join(values.ignored)}")
+        tell(ignored_text(name, ", ".join(values.ignored)))
     return to_eight_bits(values, sixteen_bit)
+
+
+def ignored_text(name: str, ignored: str) -> str:
+    """Return the warning about what of a file could not be read and was not needed."""
+    return f"{name}: cannot be read and is ignored: {ignored}"
 
 
 def read_values(data: bytes, name: str) -> Values:
