@@ -2,8 +2,8 @@
 
 Groups are those of `data.facts`, read from the data set's own table. An image without a fact, or
 with an impossible one, is in the group "unknown" of that fact: nothing is dropped. Differences
-between groups have causes beside the generator: AP views are mostly taken in bed, with markers and
-devices, and are harder for every method. So the gain over bicubic is given beside the scores.
+between groups have causes beside the generator, such as markers and devices in AP views, so the
+gain over bicubic is given beside the scores.
 """
 
 import re
