@@ -23,6 +23,7 @@ def main() -> None:
                 scale=params.downsample.scale,
                 sixteen_bit=params.downsample.sixteen_bit,
                 use_lists=params.split.use_lists,
+                exclude=params.downsample.damaged == "exclude",
             )
             left_out = f"; {listing.summary()}" if listing.left_out else ""
         case "nih":

@@ -1,7 +1,7 @@
 """Stage evaluate: the trained generator's scores on the test images, beside the baselines'.
 
-Also its scores over acquisitions, and the perception-distortion curve: what its adversarial epochs
-changed.
+Also its scores by sex, age, view and finding, over acquisitions, and the perception-distortion
+curve: what its adversarial epochs changed.
 """
 
 import functools
@@ -10,9 +10,10 @@ import pandas as pd
 
 from srpipe.core import console, environment, paths
 from srpipe.core.files import write_csv, write_json
+from srpipe.data.facts import read_facts
 from srpipe.data.packed import open_packed, packed_pair
 from srpipe.data.split_file import read_split, sample_images, subset
-from srpipe.evaluation import acquisitions
+from srpipe.evaluation import acquisitions, fairness
 from srpipe.evaluation.curve import curve_table, perception_distortion
 from srpipe.evaluation.gains import summary, with_gains
 from srpipe.evaluation.generated import generated
@@ -38,6 +39,7 @@ def main() -> None:
     model, before = final.model.to(device), pixel.model.to(device)
     shown = {"SR": model} if same_weights(pixel, final) else {"pixel": before, "adversarial": model}
     test = subset(read_split(paths.SPLIT), "test")
+    facts = read_facts(paths.IMAGES)
     rows = packed.rows(test["image"])
     consistent = settings.consistent
     load = functools.partial(packed_pair, paths.PACKED)
@@ -62,14 +64,19 @@ def main() -> None:
     pictures = draw_pictures(
         paths.EVALUATE_PLOTS, table, packed, shown, device, curve, consistent=consistent
     )
+    table = fairness.with_facts(table, facts)
     write_csv(paths.EVALUATE_CSV, table)
+    groups = fairness.by_group(table, samples=settings.bootstrap_samples, seed=settings.seed)
+    write_csv(paths.FAIRNESS_CSV, groups)
+    fairness.draw(paths.FAIRNESS_PLOT, groups)
     write_csv(paths.ACQUISITIONS_CSV, acquired)
     acquisitions.draw(paths.ACQUISITIONS_PLOT, acquired)
     write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)
     with runs.evaluation_run(paths.GENERATOR) as run:
         run.metrics(headline(metrics))
-        run.files([*pictures, paths.ACQUISITIONS_PLOT], "evaluate")
+        run.files([*pictures, paths.ACQUISITIONS_PLOT, paths.FAIRNESS_PLOT], "evaluate")
+    console.say(fairness.summary(groups))
     console.say(f"pictures in {paths.EVALUATE_PLOTS}, metrics in {paths.EVALUATE_JSON}")
 
 

@@ -50,7 +50,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -106,6 +106,8 @@ class Values:
         ignored: what of the file could not be read and was not needed.
         density: pixels a metre, across and down; None if the file does not say.
         padding: the lowest and the highest value of pixels outside of the image, if there are any.
+        form: the file's format and mode, in Pillow's words: "PNG L", "TIFF I;16"; "" if not known.
+        changes: how the values differ from those stored, in a few words each.
     """
 
     array: npt.NDArray[Any]
@@ -115,6 +117,8 @@ class Values:
     ignored: tuple[str, ...]
     density: tuple[float, float] | None = None
     padding: tuple[int, int] | None = None
+    form: str = ""
+    changes: tuple[str, ...] = ()
 
 
 def read_grey(
@@ -136,8 +140,13 @@ def read_grey(
     """
     values = read_values(data, name)
     if values.ignored:
-        tell(f"{name}: cannot be read and is ignored: {', '.join(values.ignored)}")
+        tell(ignored_text(name, ", ".join(values.ignored)))
     return to_eight_bits(values, sixteen_bit)
+
+
+def ignored_text(name: str, ignored: str) -> str:
+    """Return the warning about what of a file could not be read and was not needed."""
+    return f"{name}: cannot be read and is ignored: {ignored}"
 
 
 def read_values(data: bytes, name: str) -> Values:
@@ -165,7 +174,16 @@ def read_values(data: bytes, name: str) -> Values:
     density = prepared.density
     if density is not None and prepared.orientation in SIDEWAYS:
         density = density[::-1]
-    return Values(upright(array, prepared.orientation), 0, high, bits, ignored, density)
+    return Values(
+        upright(array, prepared.orientation),
+        0,
+        high,
+        bits,
+        ignored,
+        density,
+        form=f"{image.format} {image.mode}",
+        changes=tuple(_changes(prepared, image)),
+    )
 
 
 def to_eight_bits(values: Values, sixteen_bit: SixteenBit) -> GreyImage:
@@ -288,6 +306,22 @@ def _prepare(data: bytes) -> Prepared:
     if data.startswith(tiff.HEADERS):
         return tiff.prepare(data)
     raise UnidentifiedImageError
+
+
+def _changes(prepared: Prepared, image: Image.Image) -> Iterator[str]:
+    """Yield what reading does to the stored values of an image, its depth apart."""
+    if image.mode == "1":
+        yield "black and white as 0 and 255"
+    elif image.mode in ("RGB", "RGBA", "RGBX", "YCbCr"):
+        yield "colour to grey"
+    elif image.mode in ("P", "PA"):
+        yield "palette to grey"
+    if image.mode in ("LA", "PA", "RGBA", "RGBX"):
+        yield "alpha dropped"
+    if prepared.white_is_zero:
+        yield "WhiteIsZero inverted"
+    if prepared.orientation != 1:
+        yield "turned upright"
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:

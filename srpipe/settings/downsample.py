@@ -22,3 +22,4 @@ class Downsample(Section):
     sixteen_bit: Literal["minmax", "full_range"]
     acquisition: Annotated[Acquisition, AfterValidator(_eight_bits)]
     seed: Seed
+    damaged: Literal["refuse", "exclude"]

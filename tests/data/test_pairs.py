@@ -16,7 +16,7 @@ from srpipe.settings.acquisition import IDEAL, Acquisition
 from srpipe.settings.downsample import Downsample
 from tests.conftest import MakeImage
 
-SETTINGS = Downsample(scale=4, sixteen_bit="minmax", acquisition=IDEAL, seed=0)
+SETTINGS = Downsample(scale=4, sixteen_bit="minmax", acquisition=IDEAL, seed=0, damaged="refuse")
 
 
 @pytest.mark.parametrize("scale", [2, 4, 8])

@@ -27,6 +27,7 @@ downsample:
   sixteen_bit: minmax
   acquisition: {}
   seed: 0
+  damaged: refuse
 split:
   use_lists: true
   same_image: refuse

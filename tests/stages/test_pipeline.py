@@ -374,6 +374,7 @@ def test_mlflow_has_the_whole_story_in_one_run(
         "evaluate/acquisitions.png",
         "evaluate/best.png",
         "evaluate/curve.png",
+        "evaluate/fairness.png",
         "evaluate/median.png",
         "evaluate/worst.png",
         "plots/losses.png",

@@ -24,7 +24,7 @@ from srpipe.data.sources.manifest import (
     write_source,
 )
 from srpipe.data.sources.names import Names, read_names
-from srpipe.data.sources.patients import many, patients_of
+from srpipe.data.sources.patients import many, patients_of, table_facts
 from srpipe.formats.listing import Listing, list_images
 from srpipe.formats.raster import SUFFIXES, SixteenBit, read_grey, read_size
 from srpipe.imaging.resample import MIN_LR_SIDE
@@ -35,7 +35,13 @@ TEST_LIST = "test_list.txt"
 
 
 def fetch(
-    folder: Folder, raw_dir: Path, *, scale: int, sixteen_bit: SixteenBit, use_lists: bool
+    folder: Folder,
+    raw_dir: Path,
+    *,
+    scale: int,
+    sixteen_bit: SixteenBit,
+    use_lists: bool,
+    exclude: bool = False,
 ) -> Listing:
     """Check the images of the user's folder and list them in `raw_dir`.
 
@@ -45,6 +51,7 @@ def fetch(
         scale: HR side over LR side; an image needs sides of at least 16 * scale pixels.
         sixteen_bit: how 16-bit images become 8-bit; see `formats.raster`.
         use_lists: whether lists in the folder are followed; if not, they are not read.
+        exclude: leave unusable images out, with a warning, and record them, instead of refusing.
 
     Returns:
         What is in the folder; `source.json` says what was left out, too.
@@ -58,15 +65,26 @@ def fetch(
     listing = _listing(root)
     images = listing.images
     patients = patients_of(root, images, folder)
+    facts = table_facts(root, images, folder)
     lists = lists_of(root, images) if use_lists else {}
     known = _known(raw_dir, root)
-    checked = _check_all(root, images, known, MIN_LR_SIDE * scale, sixteen_bit)
+    checked, unusable = _check_all(root, images, known, MIN_LR_SIDE * scale, sixteen_bit)
+    if unusable and not exclude:
+        raise DataError(
+            f"{many(list(unusable.values()), f'of {len(images)} image(s) cannot be used', root)}\n"
+            "Nothing was changed. Mend them or move them away, then run the same command again; or "
+            "set downsample.damaged: exclude, which leaves them out."
+        )
+    if unusable:
+        console.warn(many(list(unusable.values()), f"of {len(images)} image(s) left out", root))
     entries = [
         Entry(image, patients[image], lists.get(image, ""), image, size, crc32)
-        for image, (size, crc32) in zip(images, checked, strict=True)
+        for image, (size, crc32) in checked.items()
     ]
     with replacing_folder(raw_dir) as temporary:
-        write_source(temporary, "folder", place_of(root), entries, listing.counts())
+        write_source(
+            temporary, "folder", place_of(root), entries, listing.counts(), facts, unusable
+        )
     return listing
 
 
@@ -155,18 +173,22 @@ def _check_all(
     known: Mapping[str, tuple[int, str]],
     min_side: int,
     sixteen_bit: SixteenBit,
-) -> list[tuple[int, str]]:
-    """Return size and CRC-32 of every image, after decoding those not yet known."""
+) -> tuple[dict[str, tuple[int, str]], dict[str, str]]:
+    """Return size and CRC-32 of usable images, after decoding those not yet known.
+
+    Also return what is wrong with the others.
+    """
     work = functools.partial(_check, root, min_side, sixteen_bit)
     items = [(image, known.get(image)) for image in images]
-    results = list(parallel(work, items, what="checking the images"))
-    problems = [result for result in results if isinstance(result, str)]
-    if problems:
-        raise DataError(
-            f"{many(problems, f'of {len(images)} image(s) cannot be used', root)}\n"
-            "Nothing was changed. Mend them or move them away, then run the same command again."
-        )
-    return [result for result in results if not isinstance(result, str)]
+    checked: dict[str, tuple[int, str]] = {}
+    unusable: dict[str, str] = {}
+    results = parallel(work, items, what="checking the images")
+    for image, result in zip(images, results, strict=True):
+        if isinstance(result, str):
+            unusable[image] = result
+        else:
+            checked[image] = result
+    return checked, unusable
 
 
 def _known(raw_dir: Path, root: Path) -> dict[str, tuple[int, str]]:
@@ -191,7 +213,10 @@ def _check(
         data = (root / image).read_bytes()
         found = len(data), checksum(data)
         height, width = (
-            read_size(data) if found == known else read_grey(data, image, sixteen_bit).shape
+            # What is ignored of a file is told by downsample, which always decodes it.
+            read_size(data)
+            if found == known
+            else read_grey(data, image, sixteen_bit, lambda ignored: None).shape
         )
     except OSError as error:
         return f"{image} cannot be read: {error.strerror}"

@@ -1,4 +1,4 @@
-"""The download stage's output: a list of the images, and where their bytes are.
+"""The download stage's output: a list of the images, where their bytes are, and facts of them.
 
 `manifest.csv`, one row per image, sorted by `image`:
 
@@ -13,7 +13,11 @@
 `source.json`: `{"kind": "folder" or "zip", "root": path}`; the root is relative to the manifest's
 folder, or after "repository:" to the repository, or absolute. What lies in the repository is found
 again after the repository was moved. Of a user's folder it also says which files are not images
-that are read: `"left_out": {".webp": {"files": 5, "first": [names]}}`, by kind.
+that are read, `"left_out": {".webp": {"files": 5, "first": [names]}}` by kind, and which images
+cannot be used and are left out, `"excluded": {name: why}`.
+
+`facts.csv`, a row an image in the same order: what the data set's table says of it, as `data.facts`
+reads it; all is empty where there is no table.
 """
 
 import csv
@@ -24,20 +28,22 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from srpipe.core import paths
-from srpipe.core.errors import DataError
+from srpipe.core.errors import DataError, ImageError
 from srpipe.core.files import write_csv, write_json
+from srpipe.data import facts as known_facts
 
 Kind = Literal["folder", "zip"]
 
 MANIFEST = "manifest.csv"
 SOURCE = "source.json"
+FACTS = "facts.csv"
 IN_REPOSITORY = "repository:"
 LISTS = ("train_val", "test", "")
 
@@ -58,7 +64,7 @@ class Entry:
     crc32: str
 
 
-COLUMNS = [field.name for field in fields(Entry)]
+COLUMNS = [column.name for column in fields(Entry)]
 
 
 @dataclass(frozen=True)
@@ -69,22 +75,39 @@ class Source:
         folder: where the manifest lies.
         kind: "folder" of image files, or "zip".
         root: absolute path of that folder or zip.
+        left_out: files of a user's folder that are not read, by kind.
+        excluded: images of the folder that cannot be used and are not listed, and why.
     """
 
     folder: Path
     kind: Kind
     root: Path
+    left_out: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    excluded: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @functools.cached_property
     def entries(self) -> tuple[Entry, ...]:
         """All images, sorted by name."""
         return _read_entries(self.folder / MANIFEST)
 
+    def facts(self) -> pd.DataFrame:
+        """Return what the data set's table says, a row an image, in the order of `entries`.
+
+        Raises:
+            DataError: the file is missing or damaged, or is about other images.
+        """
+        path = self.folder / FACTS
+        found = known_facts.read_facts(path)
+        if list(found.index) != [entry.image for entry in self.entries]:
+            raise DataError(f"{path} is about other images than {MANIFEST}. {_AGAIN}")
+        return found
+
     def read(self, entry: Entry) -> bytes:
         """Return the bytes of one image file, checked against the manifest.
 
         Raises:
             DataError: the file is missing or unreadable, or changed since it was listed.
+            ImageError: it is damaged or missing in an intact zip.
         """
         data = _read_member(self.root, entry) if self.kind == "zip" else _read(self.root, entry)
         if len(data) != entry.bytes or checksum(data) != entry.crc32:
@@ -96,7 +119,8 @@ class Source:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the entries: each task carries those it needs."""
-        return {"folder": self.folder, "kind": self.kind, "root": self.root}
+        place = {"folder": self.folder, "kind": self.kind, "root": self.root}
+        return {**place, "left_out": {}, "excluded": {}}
 
 
 def checksum(data: bytes) -> str:
@@ -145,10 +169,14 @@ def write_source(
     root: str,
     entries: Iterable[Entry],
     left_out: Mapping[str, Any] | None = None,
+    facts: pd.DataFrame | None = None,
+    excluded: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `manifest.csv` and `source.json` into `folder`, which must exist.
+    """Write `manifest.csv`, `source.json` and `facts.csv` into `folder`, which must exist.
 
-    `left_out` is what else was there, as `formats.listing.Listing.counts` says it.
+    `left_out` is what else was there, as `formats.listing.Listing.counts` says it; `facts` is what
+    `data.facts.facts_in` found in a table, also of other images, None without a table; `excluded`
+    has images that cannot be used, and why.
 
     Raises:
         DataError: no image, two images with one name, or an image without a patient.
@@ -157,8 +185,12 @@ def write_source(
     listed = sorted(entries, key=lambda entry: entry.image)
     _check(listed, str(folder / MANIFEST))
     write_csv(folder / MANIFEST, pd.DataFrame([asdict(entry) for entry in listed], columns=COLUMNS))
-    more = {} if left_out is None else {"left_out": left_out}
+    more = {"left_out": left_out} if left_out is not None else {}
+    more |= {"excluded": excluded} if excluded else {}
     write_json(folder / SOURCE, {"kind": kind, "root": root, **more})
+    known = pd.DataFrame(columns=known_facts.COLUMNS) if facts is None else facts
+    images = pd.Index([entry.image for entry in listed], name="image")
+    write_csv(folder / FACTS, known.reindex(images, fill_value="").reset_index())
 
 
 def open_source(folder: Path) -> Source:
@@ -170,6 +202,7 @@ def open_source(folder: Path) -> Source:
     try:
         given = json.loads((folder / SOURCE).read_text(encoding="utf-8"))
         kind, root = given["kind"], given["root"]
+        left_out, excluded = given.get("left_out", {}), given.get("excluded", {})
     except FileNotFoundError as error:
         raise DataError(
             f"{folder / SOURCE} is missing: no images are listed in {folder}. "
@@ -182,7 +215,8 @@ def open_source(folder: Path) -> Source:
     base = folder.absolute()
     if root.startswith(IN_REPOSITORY):
         base, root = paths.project_root(), root.removeprefix(IN_REPOSITORY)
-    source = Source(folder.absolute(), kind, Path(os.path.normpath(base / root)))
+    place = Path(os.path.normpath(base / root))
+    source = Source(folder.absolute(), kind, place, left_out, excluded)
     _check(source.entries, str(folder / MANIFEST))
     return source
 
@@ -241,7 +275,7 @@ def _read_member(root: Path, entry: Entry) -> bytes:
             f"give its new place in `datasets.nih.archive` of params.yaml. {_AGAIN}"
         ) from error
     except (KeyError, *_UNZIP_FAULTS) as error:
-        raise DataError(
+        raise ImageError(
             f"{entry.file} in {root} is missing or damaged: {error}. Give an intact copy in "
             f"`datasets.nih.archive` of params.yaml. {_AGAIN}"
         ) from error

@@ -22,9 +22,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from srpipe.core import console, paths
 from srpipe.core.errors import CredentialsError, DataError, DownloadError
 from srpipe.core.files import replacing_folder
+from srpipe.data.facts import facts_in
 from srpipe.data.sources.manifest import Entry, parse_lists, place_of, some, write_source
 from srpipe.settings.datasets import Nih
 
@@ -68,9 +71,9 @@ def fetch(nih: Nih, raw_dir: Path) -> None:
             f'data set of its own: `dvc exp run -S data.name=folder -S "datasets.folder.path='
             f"'{archive}'\" -S datasets.folder.patient_pattern=nih`, which follows its lists, too."
         )
-    entries = _list(archive)
+    entries, facts = _list(archive)
     with replacing_folder(raw_dir) as temporary:
-        write_source(temporary, "zip", place_of(archive), entries)
+        write_source(temporary, "zip", place_of(archive), entries, facts=facts)
 
 
 def _cached() -> Path:
@@ -156,8 +159,8 @@ def _explained() -> Iterator[None]:
         raise DownloadError(f"the Kaggle client gave up: {error}. {_GO_ON}") from error
 
 
-def _list(archive: Path) -> list[Entry]:
-    """Return the manifest's rows after checking the zip."""
+def _list(archive: Path) -> tuple[list[Entry], pd.DataFrame]:
+    """Return the manifest's rows and what the table says, after checking the zip."""
     ours = archive.is_relative_to(paths.user_cache())
     download = f"move {archive} away to download it again" if ours else "null to download one"
     mend = f"Give an intact copy in datasets.nih.archive of params.yaml, or {download}."
@@ -176,13 +179,14 @@ def _list(archive: Path) -> list[Entry]:
         raise DownloadError(f"{archive} cannot be read as a zip: {error}. {mend}") from error
     except (NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{archive} is packed in a way not read: {error}. {mend}") from error
-    patients = _patients(table, archive)
+    rows = _rows(table, archive)
+    patients = _patients(rows, archive)
     try:
         lists = parse_lists(train_val, test, where=str(archive))
     except DataError as error:
         raise DownloadError(str(error)) from error
     _refuse_disagreement(archive, set(images), set(patients), set(lists), mend)
-    return [
+    entries = [
         Entry(
             image=name,
             patient=patients[name],
@@ -193,6 +197,7 @@ def _list(archive: Path) -> list[Entry]:
         )
         for name, member in images.items()
     ]
+    return entries, facts_in(rows, rows[IMAGE_COLUMN].tolist())
 
 
 def _images(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo]:
@@ -217,17 +222,22 @@ def _images(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo
     return dict(images)
 
 
-def _patients(table: str, archive: Path) -> dict[str, str]:
-    """Return file name -> patient ID, as in the table."""
+def _rows(table: str, archive: Path) -> pd.DataFrame:
+    """Return the table as text; a row may end in a comma that the header lacks."""
     rows = csv.DictReader(io.StringIO(table, newline=""))
-    columns = rows.fieldnames or []
+    columns = list(dict.fromkeys(rows.fieldnames or []))
     absent = [column for column in (IMAGE_COLUMN, PATIENT_COLUMN) if column not in columns]
     if absent:
         raise DownloadError(
             f"{TABLE} in {archive} has no column {absent[0]!r}; it has {columns}. It is another "
             "edition of the data set, which is not read."
         )
-    pairs = {(row[IMAGE_COLUMN], row[PATIENT_COLUMN]) for row in rows}
+    return pd.DataFrame(list(rows), columns=columns)
+
+
+def _patients(rows: pd.DataFrame, archive: Path) -> dict[str, str]:
+    """Return file name -> patient ID, as in the table."""
+    pairs = set(zip(rows[IMAGE_COLUMN], rows[PATIENT_COLUMN], strict=True))
     patients = dict(pairs)
     if len(patients) != len(pairs) or not all(patients.values()):
         raise DownloadError(f"{TABLE} in {archive} has images of no patient, or of more than one.")

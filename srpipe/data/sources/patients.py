@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from srpipe.core.errors import DataError
+from srpipe.data.facts import facts_in
 from srpipe.data.sources.names import Names, decoded, normalised
 from srpipe.settings.datasets import PATTERNS, Folder
 
@@ -40,7 +41,7 @@ def patients_of(root: Path, images: Sequence[str], folder: Folder) -> dict[str, 
         DataError: an image has no patient or two, the table cannot be used, or the IDs look wrong.
     """
     if folder.patient_table is not None:
-        path = root / Path(folder.patient_table).expanduser()
+        path = _table_path(root, folder.patient_table)
         patients, inside = _by_table(root, images, folder, path), None
     else:
         patients, inside = _by_pattern(root, images, folder)
@@ -49,6 +50,26 @@ def patients_of(root: Path, images: Sequence[str], folder: Folder) -> dict[str, 
     if not (folder.accept_patients or meant):
         _refuse_odd(images, patients, inside)
     return patients
+
+
+def table_facts(root: Path, images: Sequence[str], folder: Folder) -> pd.DataFrame | None:
+    """Return what the table of `patients_of` says of the images besides; None without a table.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    if folder.patient_table is None:
+        return None
+    path = _table_path(root, folder.patient_table)
+    table = _read_table(path, [folder.image_column, folder.patient_column])
+    names = Names(images)
+    meant = [names.find(given) for given in table[folder.image_column]]
+    known = [len(found) == 1 for found in meant]
+    return facts_in(table[known], [found[0] for found in meant if len(found) == 1])
+
+
+def _table_path(root: Path, patient_table: str) -> Path:
+    return root / Path(patient_table).expanduser()
 
 
 def _by_pattern(root: Path, images: Sequence[str], folder: Folder) -> tuple[dict[str, str], bool]:
@@ -75,7 +96,8 @@ def _by_pattern(root: Path, images: Sequence[str], folder: Folder) -> tuple[dict
 
 
 def _by_table(root: Path, images: Sequence[str], folder: Folder, path: Path) -> dict[str, str]:
-    table = _read_table(path, [folder.image_column, folder.patient_column])
+    columns = [folder.image_column, folder.patient_column]
+    table = _read_table(path, columns)[columns]
     names = Names(images)
     found: dict[str, set[str]] = defaultdict(set)
     unknown = []
@@ -106,7 +128,10 @@ def _by_table(root: Path, images: Sequence[str], folder: Folder, path: Path) -> 
 
 
 def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Return the two columns as text, in one form (NFC, no spaces): others make new patients."""
+    """Return the table as text, in one form (NFC, no spaces): others make new patients.
+
+    It must have the columns that are named.
+    """
     try:
         data = path.read_bytes()
         # As MIMIC's and PadChest's tables are published.
@@ -124,9 +149,7 @@ def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
             f"{', '.join(map(repr, table.columns))}. Set datasets.folder.image_column and "
             "patient_column."
         )
-    return pd.DataFrame(
-        {column: table[column].str.normalize("NFC").str.strip() for column in columns}
-    )
+    return table.apply(lambda column: column.str.normalize("NFC").str.strip())
 
 
 def _refuse_odd(

@@ -13,7 +13,8 @@ from srpipe.core import console
 from srpipe.core.errors import DataError
 from srpipe.core.files import replacing_folder, write_csv, write_json
 from srpipe.core.parallel import parallel
-from srpipe.data.sources.manifest import Entry, checksum, open_source, write_source
+from srpipe.data.facts import facts_in
+from srpipe.data.sources.manifest import FACTS, Entry, checksum, open_source, write_source
 from srpipe.formats.raster import encode_png
 from srpipe.imaging import lettering
 from srpipe.phantom.cohort import Exposure, plan_cohort
@@ -44,9 +45,11 @@ def fetch(phantom: Phantom, raw_dir: Path) -> None:
         (folder / IMAGES).mkdir()
         work = functools.partial(_render_to, folder)
         entries = list(parallel(work, cohort, what="rendering the phantom"))
-        write_csv(folder / TABLE, pd.DataFrame(table(cohort)))
-        write_source(folder, "folder", ".", entries)
-        sums = {TABLE: checksum((folder / TABLE).read_bytes())}
+        rows = pd.DataFrame(table(cohort))
+        write_csv(folder / TABLE, rows)
+        facts = facts_in(rows.astype(str), [exposure.image_name for exposure in cohort])
+        write_source(folder, "folder", ".", entries, facts=facts)
+        sums = _sums(folder)
         write_json(folder / RECORD, {**made_from, "crc32": sums})
 
 
@@ -70,7 +73,7 @@ def _is_there(raw_dir: Path, made_from: dict[str, Any]) -> bool:
     try:
         record = json.loads((raw_dir / RECORD).read_text(encoding="utf-8"))
         sums = record.pop("crc32")
-        if record != made_from or sums != {TABLE: checksum((raw_dir / TABLE).read_bytes())}:
+        if record != made_from or sums != _sums(raw_dir):
             return False
         source = open_source(raw_dir)
         for entry in source.entries:
@@ -79,6 +82,10 @@ def _is_there(raw_dir: Path, made_from: dict[str, Any]) -> bool:
     except (OSError, ValueError, LookupError, AttributeError, TypeError, DataError):
         return False
     return True
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    return {name: checksum((folder / name).read_bytes()) for name in (TABLE, FACTS)}
 
 
 def _code_sha256() -> str:

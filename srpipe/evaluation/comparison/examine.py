@@ -22,7 +22,7 @@ from srpipe.settings.acquisition import IDEAL
 from srpipe.settings.downsample import Downsample
 from srpipe.settings.params import load_params
 
-MADE = Downsample(scale=4, sixteen_bit="minmax", acquisition=IDEAL, seed=0)
+MADE = Downsample(scale=4, sixteen_bit="minmax", acquisition=IDEAL, seed=0, damaged="refuse")
 
 
 def chosen(images: Path, listed: Path) -> tuple[Source, Sequence[Entry]]:

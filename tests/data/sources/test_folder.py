@@ -72,7 +72,11 @@ def test_images_are_listed_where_they_are(own: Path) -> None:
     source = open_source(Path("data/raw/folder"))
     assert source.root == own
     assert source.read(source.entries[2]) == (own / "sub/deep/00007_x.png").read_bytes()
-    assert sorted(os.listdir("data/raw/folder")) == ["manifest.csv", "source.json"]
+    assert sorted(os.listdir("data/raw/folder")) == [
+        "facts.csv",
+        "manifest.csv",
+        "source.json",
+    ]
 
 
 @pytest.mark.parametrize("given", ["data/own", "{}/data/own"])
