@@ -22,7 +22,6 @@ import copy
 import hashlib
 import io
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,6 @@ from pydicom.uid import (
 from pydicom.valuerep import DSfloat
 
 from srpipe.core.errors import ImageError
-from srpipe.core.files import replacing
 from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
 from srpipe.formats.dicom import FAULTS, OVERLAYS, Radiograph, first_line
 
@@ -64,32 +62,26 @@ _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters
 
 
-def write(
-    path: Path, radiograph: Radiograph, sr: npt.NDArray[np.int32], provenance: Provenance
-) -> None:
-    """Write a super-resolved radiograph; on an error the old file stays.
+def encode(radiograph: Radiograph, sr: npt.NDArray[np.int32], provenance: Provenance) -> bytes:
+    """Return a super-resolved radiograph as the bytes of a file.
 
     Args:
-        path: the file.
         radiograph: the input.
         sr: values `(h*scale, w*scale)` in the range of the input's `values`.
         provenance: how they were made.
 
     Raises:
         ImageError: the input has attributes that cannot be written.
-        OutputError: the file cannot be written.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is odd in the input, and stays so
-            data = _encoded(radiograph, sr, provenance)
+            return _encoded(radiograph, sr, provenance)
     except FAULTS as error:
         raise ImageError(
             f"{radiograph.name} has attributes that cannot be written again: {first_line(error)}. "
             "Export it anew."
         ) from error
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
 
 
 def _encoded(radiograph: Radiograph, sr: npt.NDArray[np.int32], provenance: Provenance) -> bytes:

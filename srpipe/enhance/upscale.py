@@ -23,9 +23,9 @@ from scipy import ndimage
 import srpipe
 from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, SettingsError
-from srpipe.core.files import sha256
+from srpipe.core.files import replacing, sha256
 from srpipe.enhance.provenance import Provenance
-from srpipe.enhance.written import TIFF_SUFFIXES, write_grey
+from srpipe.enhance.written import TIFF_SUFFIXES, encode_grey
 from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
     DICOM_SUFFIXES,
@@ -230,58 +230,100 @@ def _enlarged(array: npt.NDArray[Any], scale: int) -> npt.NDArray[Any]:
     return array.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+@dataclass(frozen=True)
+class Upscaled:
+    """A super-resolved file in memory; made by `upscale_bytes`.
+
+    Attributes:
+        values: of the input.
+        sr: `int32 (h*scale, w*scale)`, in the grey scale of `values`.
+        data: the bytes of the file.
+    """
+
+    values: Values
+    sr: npt.NDArray[np.int32]
+    data: bytes
+
+
+def upscale_bytes(
+    data: bytes,
+    name: str,
+    method: Method,
+    *,
+    sixteen_bit: SixteenBit | None = None,
+    suffix: str = ".png",
+    most_pixels: int | None = None,
+) -> Upscaled:
+    """Super-resolve an image file in its own depth, from memory to memory.
+
+    The result has the pixel spacing of the input, divided by the scale, and says how it was made.
+
+    Args:
+        data: PNG, JPEG, TIFF or DICOM.
+        name: of the file: for messages, and .dcm says that it is DICOM.
+        method: what with.
+        sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
+        suffix: of the result: DICOM becomes DICOM, all else TIFF if this is .tif or .tiff, or PNG.
+        most_pixels: allowed; more are refused before they are decoded. None: the readers' limits.
+
+    Raises:
+        ImageError: the file cannot be read, or is too small or too large.
+        CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
+    """
+    if is_dicom(data, name):
+        return _upscaled_dicom(data, name, method, most_pixels)
+    values = read_values(data, name, most_pixels)
+    if values.ignored:
+        told = ", ".join(values.ignored)
+        console.warn(f"{name}: cannot be read and is ignored: {told}")
+    if sixteen_bit is not None:
+        grey = to_eight_bits(values, sixteen_bit)
+        values = Values(grey, 0, 255, 8, values.ignored, values.density)
+    sr = _named(name, values, method)
+    scale = method.generator.scale
+    density = values.density and (values.density[0] * scale, values.density[1] * scale)
+    made = encode_grey(suffix, sr, values.bits, density, method.provenance)
+    return Upscaled(values, sr, made)
+
+
+def _upscaled_dicom(data: bytes, name: str, method: Method, most_pixels: int | None) -> Upscaled:
+    # pydicom is an extra.
+    from srpipe.enhance import dicom_derived
+    from srpipe.formats import dicom
+
+    radiograph = dicom.read(data, name, most_pixels or dicom.MOST_PIXELS)
+    sr = _named(name, radiograph.values, method)
+    return Upscaled(radiograph.values, sr, dicom_derived.encode(radiograph, sr, method.provenance))
+
+
+def _named(name: str, values: Values, method: Method) -> npt.NDArray[np.int32]:
+    try:
+        return upscale_values(values, method)
+    except (ImageError, NotEnoughMemoryError) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
 def upscale_file(
     source: Path, target: Path, method: Method, sixteen_bit: SixteenBit | None = None
 ) -> None:
-    """Super-resolve an image file in its own depth; on an error the old file stays.
-
-    The result has the pixel spacing of the input, divided by the scale, and says how it was made.
+    """Super-resolve an image file, see `upscale_bytes`; on an error the old file stays.
 
     Args:
         source: PNG, JPEG, TIFF or DICOM, by its content.
         target: of `targets`: DICOM for DICOM, TIFF if it ends in .tif or .tiff, else PNG.
         method: what with.
-        sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
+        sixteen_bit: as for `upscale_bytes`.
 
     Raises:
         ImageError: the file cannot be read, or is too small.
         OutputError: the result cannot be written.
-        CheckpointError: as for `upscale`.
-        SettingsError: as for `upscale`.
-        NotEnoughMemoryError: as for `upscale`.
+        CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
     """
-    data = file_bytes(source)
-    if is_dicom(data, source.name):
-        _upscale_dicom(data, source, target, method)
-        return
-    values = read_values(data, str(source))
-    if values.ignored:
-        told = ", ".join(values.ignored)
-        console.warn(f"{source}: cannot be read and is ignored: {told}")
-    if sixteen_bit is not None:
-        grey = to_eight_bits(values, sixteen_bit)
-        values = Values(grey, 0, 255, 8, values.ignored, values.density)
-    sr = _named(source, values, method)
-    scale = method.generator.scale
-    density = values.density and (values.density[0] * scale, values.density[1] * scale)
-    write_grey(target, sr, values.bits, density, method.provenance)
-
-
-def _upscale_dicom(data: bytes, source: Path, target: Path, method: Method) -> None:
-    # pydicom is an extra.
-    from srpipe.enhance import dicom_derived
-    from srpipe.formats import dicom
-
-    radiograph = dicom.read(data, str(source))
-    sr = _named(source, radiograph.values, method)
-    dicom_derived.write(target, radiograph, sr, method.provenance)
-
-
-def _named(source: Path, values: Values, method: Method) -> npt.NDArray[np.int32]:
-    try:
-        return upscale_values(values, method)
-    except (ImageError, NotEnoughMemoryError) as error:
-        raise type(error)(f"{source}: {error}") from error
+    made = upscale_bytes(
+        file_bytes(source), str(source), method, sixteen_bit=sixteen_bit, suffix=target.suffix
+    )
+    with replacing(target) as temporary:
+        temporary.write_bytes(made.data)
 
 
 def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Path]:

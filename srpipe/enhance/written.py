@@ -5,7 +5,6 @@ where readers look for it: in PNG's sBIT, in TIFF's MaxSampleValue. 0 is black.
 """
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from srpipe.core.files import replacing
 from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -22,30 +20,27 @@ _METRES_OF_INCH = 0.0254
 _DESCRIPTION, _MAX_SAMPLE, _SOFTWARE = 270, 281, 305
 
 
-def write_grey(
-    path: Path,
+def encode_grey(
+    suffix: str,
     array: npt.NDArray[Any],
     bits: int,
     density: tuple[float, float] | None,
     provenance: Provenance,
-) -> None:
-    """Write a grey image; on an error the old file stays.
+) -> bytes:
+    """Return a grey image as the bytes of a file.
 
     Args:
-        path: TIFF if it ends in .tif or .tiff, else PNG.
+        suffix: of the file: TIFF if it is .tif or .tiff, else PNG.
         array: whole numbers (height, width), 0 to 2^bits - 1.
         bits: 8 to 16.
         density: pixels a metre, across and down, if known.
         provenance: how it was made.
-
-    Raises:
-        OutputError: the file cannot be written.
     """
     image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16))
     options: dict[str, Any] = {}
     if density is not None:
         options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
-    if path.suffix.lower() in TIFF_SUFFIXES:
+    if suffix.lower() in TIFF_SUFFIXES:
         tags: dict[int, Any] = {_DESCRIPTION: str(provenance), _SOFTWARE: provenance.software}
         compression = "tiff_adobe_deflate"
         if bits not in (8, 16):
@@ -62,5 +57,4 @@ def write_grey(
         options |= {"format": "PNG", "pnginfo": texts}
     buffer = io.BytesIO()
     image.save(buffer, **options)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    return buffer.getvalue()

@@ -13,7 +13,15 @@ from PIL import Image
 import srpipe
 from srpipe.core.errors import CheckpointError, DataError, ImageError, OutputError, SettingsError
 from srpipe.core.files import sha256
-from srpipe.enhance.upscale import load, method, targets, upscale, upscale_file, upscale_values
+from srpipe.enhance.upscale import (
+    load,
+    method,
+    targets,
+    upscale,
+    upscale_bytes,
+    upscale_file,
+    upscale_values,
+)
 from srpipe.formats.raster import SixteenBit, Values, encode_png, file_bytes, read_file, read_values
 from srpipe.imaging.resample import GreyImage, downsample
 from srpipe.models.checkpoint import load_generator
@@ -460,3 +468,21 @@ def test_two_images_of_one_target_are_refused() -> None:
     told = r"a\.jpg and a\.png would both become large/a\.png: rename one"
     with pytest.raises(DataError, match=told):
         targets(files, Path("own"), Path("large"))
+
+
+# ------------------------------------------------------------------ from memory to memory
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_bytes_become_what_a_file_becomes(ours: Path, make_image: MakeImage, suffix: str) -> None:
+    """To the byte; with the values that were read, and those that are in the result."""
+    array = make_image(0, 20, 24).astype(np.uint16) * 257
+    data = saved(Image.fromarray(array), "PNG")
+    Path("small.png").write_bytes(data)
+    upscale_file(Path("small.png"), Path(f"large{suffix}"), method(ours))
+    made = upscale_bytes(data, "any", method(ours), suffix=suffix)
+    assert made.data == Path(f"large{suffix}").read_bytes()
+    assert np.array_equal(made.values.array, array)
+    assert np.array_equal(made.sr, read_values(made.data, "x").array)
+    with pytest.raises(ImageError, match="any has too many pixels"):
+        upscale_bytes(data, "any", method(ours), most_pixels=array.size - 1)
