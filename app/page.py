@@ -4,6 +4,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
 from app import texts
@@ -142,7 +143,7 @@ def _panels(result: Result, used: Method) -> list[Panel]:
 
 
 def _difference(a: GreyImage, b: GreyImage) -> GreyImage:
-    return amplified(abs(a.astype("float32") - b) / 255)
+    return amplified(np.abs(a.astype(np.float32) - b) / np.float32(255))
 
 
 def _size(image: GreyImage) -> str:

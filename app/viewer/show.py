@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def panel(name: str, about: str, picture: GreyImage) -> Panel:
 
 def reduction(picture: GreyImage) -> int:
     """Return by which whole number a picture is made smaller for the browser."""
-    return -(-max(picture.shape) // MOST_SIDE)
+    return math.ceil(max(picture.shape) / MOST_SIDE)
 
 
 def amplified(difference: FloatImage) -> GreyImage:
