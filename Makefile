@@ -16,7 +16,7 @@ MOVED := $(shell test -e "$(VENV)/installed" || exit 0; \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # what is checked first shall come first
-.PHONY: help install repro test results repository folder lint types check format clean
+.PHONY: help install repro test results app repository folder lint types check format clean
 ifneq ($(MOVED),)
 .PHONY: $(VENV)/installed
 endif
@@ -38,6 +38,9 @@ test: $(VENV)/installed ## run the tests, offline, on the CPU
 
 results: folder $(VENV)/installed ## score the released models: make results FOLDER=hr [PUBLISHED=netG_4x_epoch5.pth.tar]
 	@$(RUN) python -m srpipe.evaluation.comparison "$(FOLDER)" $(if $(PUBLISHED),--published "$(PUBLISHED)")
+
+app: $(VENV)/installed ## open the web page: http://localhost:8501
+	@$(RUN) python -m streamlit run app/page.py
 
 repository:
 	@command -v git > /dev/null || \

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-PACKAGES = ("srpipe", "stages")
+PACKAGES = ("srpipe", "stages", "app")
 
 
 def transitive_imports(root: Path, start: Path) -> set[Path]:

@@ -81,8 +81,9 @@ def chosen(used: pd.DataFrame) -> dict[str, str]:
     if area.nunique() > 1:
         extremes += [("smallest", area, False), ("largest", area, True)]
     for why, values, largest in extremes:
-        at = values.astype(float).idxmax() if largest else values.astype(float).idxmin()
-        found.setdefault(used.loc[at, "image"], []).append(why)
+        numbers = values.to_numpy(float)
+        at = int(numbers.argmax() if largest else numbers.argmin())
+        found.setdefault(str(used["image"].iloc[at]), []).append(why)
     rest = used["image"][~used["image"].isin(list(found))].tolist()
     more = max(0, min(SHOWN - len(found), len(rest)))
     for index in range(more):

@@ -22,7 +22,6 @@ import copy
 import hashlib
 import io
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -39,7 +38,6 @@ from pydicom.uid import (
 from pydicom.valuerep import DSfloat
 
 from srpipe.core.errors import ImageError
-from srpipe.core.files import replacing
 from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
 from srpipe.formats.dicom import FAULTS, OVERLAYS, Radiograph, first_line
 
@@ -63,20 +61,7 @@ _LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless)
 _LONG_STRING, _SHORT_TEXT = 64, 1024  # characters
 
 
-def write(path: Path, radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenance) -> None:
-    """Write a super-resolved radiograph; on an error the old file stays.
-
-    Arguments and errors as for `encoded`.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    data = encoded(radiograph, sr, provenance)
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def encoded(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenance) -> bytes:
+def encode(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenance) -> bytes:
     """Return a super-resolved radiograph as the bytes of a file.
 
     Args:

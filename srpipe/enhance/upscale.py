@@ -26,16 +26,17 @@ from scipy import ndimage
 import srpipe
 from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, SettingsError
-from srpipe.core.files import sha256
+from srpipe.core.files import replacing, sha256
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
-from srpipe.enhance.written import TIFF_SUFFIXES, write_grey, write_half_width
+from srpipe.enhance.written import TIFF_SUFFIXES, encode_grey, write_half_width
 from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
     DICOM_SUFFIXES,
     SixteenBit,
     Values,
     file_bytes,
+    ignored_text,
     is_dicom,
     read_values,
     to_eight_bits,
@@ -310,62 +311,106 @@ def _enlarged(array: npt.NDArray[Any], scale: int) -> npt.NDArray[Any]:
 
 @dataclass(frozen=True)
 class Enhanced:
-    """What was made of a file.
+    """What was made of a file, in memory.
 
     Attributes:
         values: what was in it.
         sr: the result, whole numbers `(h*scale, w*scale)` in the range of `values`.
+        half_width: of the interval in grey values of the result, float32 `(h*scale, w*scale)`, if
+            the method has one.
+        origin: what the result says of how it was made.
+        data: the bytes of the result's file.
     """
 
     values: Values
     sr: npt.NDArray[Any]
+    half_width: FloatImage | None
+    origin: Provenance
+    data: bytes
+
+
+def upscale_bytes(
+    data: bytes,
+    name: str,
+    method: Method,
+    *,
+    sixteen_bit: SixteenBit | None = None,
+    suffix: str = ".png",
+    most_pixels: int | None = None,
+) -> Enhanced:
+    """Super-resolve an image file in its own depth, from memory to memory.
+
+    The result has the pixel spacing of the input, divided by the scale, and says how it was made.
+
+    Args:
+        data: PNG, JPEG, TIFF or DICOM.
+        name: of the file: for messages, and .dcm says that it is DICOM.
+        method: what with.
+        sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
+        suffix: of the result: DICOM becomes DICOM, all else TIFF if this is .tif or .tiff, or PNG.
+        most_pixels: allowed; more are refused before they are decoded. None: the readers' limits.
+
+    Raises:
+        ImageError: the file cannot be read, or is too small or too large.
+        CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
+    """
+    origin = origin_of(data, method, sixteen_bit)
+    if is_dicom(data, name):
+        # pydicom is an extra.
+        from srpipe.enhance import dicom_derived
+        from srpipe.formats import dicom
+
+        radiograph = dicom.read(data, name, most_pixels or dicom.MOST_PIXELS)
+        sr, half = _named(name, radiograph.values, method)
+        made = dicom_derived.encode(radiograph, sr, origin)
+        return Enhanced(radiograph.values, sr, half, origin, made)
+    values = read_values(data, name, most_pixels)
+    if values.ignored:
+        console.warn(ignored_text(name, ", ".join(values.ignored)))
+    if sixteen_bit is not None:
+        grey = to_eight_bits(values, sixteen_bit)
+        values = Values(grey, 0, 255, 8, values.ignored, values.density)
+    sr, half = _named(name, values, method)
+    scale = method.network.scale
+    density = values.density and (values.density[0] * scale, values.density[1] * scale)
+    made = encode_grey(suffix, sr, values.bits, density, origin)
+    return Enhanced(values, sr, half, origin, made)
+
+
+def _named(name: str, values: Values, method: Method) -> tuple[npt.NDArray[Any], FloatImage | None]:
+    try:
+        return _upscaled(values, method.network, method.tile, method.interval)
+    except (ImageError, NotEnoughMemoryError) as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def upscale_file(
     source: Path, target: Path, method: Method, sixteen_bit: SixteenBit | None = None
 ) -> Enhanced:
-    """Super-resolve an image file in its own depth; on an error the old file stays.
+    """Super-resolve an image file, see `upscale_bytes`; on an error the old file stays.
 
-    The result has the pixel spacing of the input, divided by the scale, and says how it was made.
     If `method` has an interval, its half width is in `half_width_file(target)`.
 
     Args:
         source: PNG, JPEG, TIFF or DICOM, by its content.
         target: of `targets`: DICOM for DICOM, TIFF if it ends in .tif or .tiff, else PNG.
         method: what with.
-        sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
+        sixteen_bit: as for `upscale_bytes`.
 
     Raises:
         ImageError: the file cannot be read, or is too small.
         OutputError: the result cannot be written.
-        CheckpointError: as for `upscale`.
-        SettingsError: as for `upscale`.
-        NotEnoughMemoryError: as for `upscale`.
+        CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
     """
-    data = file_bytes(source)
-    origin = origin_of(data, method, sixteen_bit)
-    if is_dicom(data, source.name):
-        # pydicom is an extra.
-        from srpipe.enhance import dicom_derived
-        from srpipe.formats import dicom
-
-        radiograph = dicom.read(data, str(source))
-        values = radiograph.values
-        sr = _named(source, target, values, method, origin)
-        dicom_derived.write(target, radiograph, sr, origin)
-        return Enhanced(values, sr)
-    values = read_values(data, str(source))
-    if values.ignored:
-        told = ", ".join(values.ignored)
-        console.warn(f"{source}: cannot be read and is ignored: {told}")
-    if sixteen_bit is not None:
-        grey = to_eight_bits(values, sixteen_bit)
-        values = Values(grey, 0, 255, 8, values.ignored, values.density)
-    sr = _named(source, target, values, method, origin)
-    scale = method.network.scale
-    density = values.density and (values.density[0] * scale, values.density[1] * scale)
-    write_grey(target, sr, values.bits, density, origin)
-    return Enhanced(values, sr)
+    made = upscale_bytes(
+        file_bytes(source), str(source), method, sixteen_bit=sixteen_bit, suffix=target.suffix
+    )
+    # The interval first: who has the one file has both.
+    if made.half_width is not None:
+        write_half_width(half_width_file(target), made.half_width, made.origin)
+    with replacing(target) as temporary:
+        temporary.write_bytes(made.data)
+    return made
 
 
 def origin_of(data: bytes, method: Method, sixteen_bit: SixteenBit | None = None) -> Provenance:
@@ -380,19 +425,6 @@ def origin_of(data: bytes, method: Method, sixteen_bit: SixteenBit | None = None
 def half_width_file(target: Path) -> Path:
     """Return the file of the interval's half width beside a result."""
     return target.with_name(f"{target.name}.interval.tif")
-
-
-def _named(
-    source: Path, target: Path, values: Values, method: Method, origin: Provenance
-) -> npt.NDArray[Any]:
-    """Return the result, and write the interval, first: who has the one file has both."""
-    try:
-        sr, half = _upscaled(values, method.network, method.tile, method.interval)
-    except (ImageError, NotEnoughMemoryError) as error:
-        raise type(error)(f"{source}: {error}") from error
-    if half is not None:
-        write_half_width(half_width_file(target), half, origin)
-    return sr
 
 
 def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Path]:

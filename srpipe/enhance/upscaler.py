@@ -191,4 +191,4 @@ class Upscaler:
         radiograph = dicom.read(buffer.getvalue(), "the dataset")
         sr = upscale_values(radiograph.values, self._method)
         origin = origin_of(buffer.getvalue(), self._method)
-        return dcmread(io.BytesIO(dicom_derived.encoded(radiograph, sr, origin)))
+        return dcmread(io.BytesIO(dicom_derived.encode(radiograph, sr, origin)))

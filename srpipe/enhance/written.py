@@ -4,6 +4,7 @@ Values of 9 to 15 bits are written as they are into 16-bit words, with the numbe
 where readers look for it: in PNG's sBIT, in TIFF's MaxSampleValue. 0 is black.
 """
 
+import io
 import struct
 from pathlib import Path
 from typing import Any
@@ -24,30 +25,27 @@ _METRES_OF_INCH = 0.0254
 _DESCRIPTION, _MAX_SAMPLE, _SOFTWARE = 270, 281, 305
 
 
-def write_grey(
-    path: Path,
+def encode_grey(
+    suffix: str,
     array: npt.NDArray[Any],
     bits: int,
     density: tuple[float, float] | None,
     provenance: Provenance,
-) -> None:
-    """Write a grey image; on an error the old file stays.
+) -> bytes:
+    """Return a grey image as the bytes of a file.
 
     Args:
-        path: TIFF if it ends in .tif or .tiff, else PNG.
+        suffix: of the file: TIFF if it is .tif or .tiff, else PNG.
         array: whole numbers (height, width), 0 to 2^bits - 1.
         bits: 8 to 16.
         density: pixels a metre, across and down, if known.
         provenance: how it was made.
-
-    Raises:
-        OutputError: the file cannot be written.
     """
     image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16, copy=False))
     options: dict[str, Any] = {}
     if density is not None:
         options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
-    if path.suffix.lower() in TIFF_SUFFIXES:
+    if suffix.lower() in TIFF_SUFFIXES:
         tags: dict[int, Any] = {_DESCRIPTION: str(provenance), _SOFTWARE: provenance.software}
         compression = "tiff_adobe_deflate"
         if bits not in (8, 16):
@@ -62,8 +60,9 @@ def write_grey(
         if bits not in (8, 16):
             texts.add(b"sBIT", bytes((bits,)))
         options |= {"format": "PNG", "pnginfo": texts}
-    with replacing(path) as temporary:
-        image.save(temporary, **options)
+    buffer = io.BytesIO()
+    image.save(buffer, **options)
+    return buffer.getvalue()
 
 
 def write_half_width(path: Path, half: FloatImage, provenance: Provenance) -> None:

@@ -266,8 +266,8 @@ def main() -> None:
         constant = constant_widths(seen, found)
         print(text(found, constant))
         if given.json is not None:
-            facts = {"interval": interval.record(), "constant_widths": constant}
-            write_json(given.json, {**facts, "rows": _plain(found)})
+            measured = {"interval": interval.record(), "constant_widths": constant}
+            write_json(given.json, {**measured, "rows": _plain(found)})
         return
     table = fitted(_seen(weights, given.fit))
     seen = _seen(weights, given.calibrate)

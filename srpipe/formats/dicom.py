@@ -14,12 +14,14 @@ stay in the file, and hold for results as they do for the input: both are in one
 
 Refused by name: other SOP classes (CT, MR, mammography, dose, reports), several frames, colour,
 overlays within the words of pixels, values beyond the stored bits, big endian and syntaxes without
-a decoder, files without their header (DICM at byte 128), and files that are cut.
+a decoder, files without their header (DICM at byte 128), files that are cut, and more pixels than
+allowed, by what the file says before anything is unpacked (`dicom_size`).
 """
 
 import io
 import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,7 @@ from pydicom.uid import (
 )
 
 from srpipe.core.errors import ImageError
+from srpipe.formats.dicom_size import require_inflatable, require_size
 from srpipe.formats.raster import Values
 
 CLASSES = (
@@ -48,6 +51,8 @@ CLASSES = (
     SecondaryCaptureImageStorage,
 )
 OVERLAYS = range(0x6000, 0x6020, 2)
+# Four times the largest detectors have.
+MOST_PIXELS = 2**26
 # What pydicom and its decoders raise on damaged data, or when they write it again.
 FAULTS = (
     InvalidDicomError,
@@ -62,6 +67,7 @@ FAULTS = (
     NotImplementedError,
     RuntimeError,
     struct.error,
+    zlib.error,
     UserWarning,
 )
 
@@ -104,15 +110,16 @@ class Radiograph:
     name: str
 
 
-def read(data: bytes, name: str) -> Radiograph:
+def read(data: bytes, name: str, most_pixels: int = MOST_PIXELS) -> Radiograph:
     """Read a DICOM file.
 
     Args:
         data: the bytes of the file.
         name: what to call the file in messages.
+        most_pixels: allowed; more are refused before they are decoded.
 
     Raises:
-        ImageError: it is damaged, or no radiograph of one grey frame.
+        ImageError: it is damaged, no radiograph of one grey frame, or has too many pixels.
     """
     if data[128:132] != b"DICM":
         raise ImageError(
@@ -124,8 +131,9 @@ def read(data: bytes, name: str) -> Radiograph:
             warnings.simplefilter("ignore")
             # pydicom goes on with what there is of a file that is cut.
             warnings.filterwarnings("error", _SAID_OF_CUT_FILES, UserWarning)
+            require_inflatable(data, name, most_pixels)
             dataset = dcmread(io.BytesIO(data))
-            return _radiograph(dataset, name)
+            return _radiograph(dataset, name, most_pixels)
     except _UnsuitableError as error:
         raise ImageError(f"{name} {error}. {_ALLOWED}.") from error
     except FAULTS as error:
@@ -137,8 +145,9 @@ def first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def _radiograph(dataset: Dataset, name: str) -> Radiograph:
+def _radiograph(dataset: Dataset, name: str, most_pixels: int) -> Radiograph:
     _require_kind(dataset)
+    require_size(dataset, name, most_pixels)
     bits, allocated = int(dataset.BitsStored), int(dataset.BitsAllocated)
     if not 8 <= bits <= allocated or allocated not in (8, 16):
         raise _UnsuitableError(f"has {bits} bits in words of {allocated}")

@@ -149,13 +149,18 @@ def ignored_text(name: str, ignored: str) -> str:
     return f"{name}: cannot be read and is ignored: {ignored}"
 
 
-def read_values(data: bytes, name: str) -> Values:
+def read_values(data: bytes, name: str, most_pixels: int | None = None) -> Values:
     """Decode a whole image file to grey values of its own range; see `read_grey`.
 
+    Args:
+        data: the bytes of the file.
+        name: what to call the file in messages.
+        most_pixels: allowed; more are refused before they are decoded. None: Pillow's limit.
+
     Raises:
-        ImageError: the file is damaged or not supported.
+        ImageError: the file is damaged or not supported, or has too many pixels.
     """
-    prepared, image = _decode(data, name)
+    prepared, image = _decode(data, name, most_pixels)
     ignored = prepared.ignored
     if prepared.packed is not None:
         array, bits = _unpacked(np.asarray(image), prepared.packed), prepared.packed.bits
@@ -262,7 +267,21 @@ def write_png(path: Path, array: GreyImage) -> None:
         temporary.write_bytes(data)
 
 
-def _decode(data: bytes, name: str) -> tuple[Prepared, Image.Image]:
+def require_few_pixels(size: tuple[int, int], name: str, most: int) -> None:
+    """Refuse an image of a size (height, width) of more pixels than allowed.
+
+    Raises:
+        ImageError: it has.
+    """
+    height, width = size
+    if height * width > most:
+        raise ImageError(
+            f"{name} has too many pixels, {width:,} x {height:,}: allowed are {most:,}. Check that "
+            "this is the image that you mean, and make it smaller."
+        )
+
+
+def _decode(data: bytes, name: str, most_pixels: int | None = None) -> tuple[Prepared, Image.Image]:
     """Return what is known of a file, and its image as stored, decoded, in an allowed mode."""
     if not data:
         raise ImageError(f"{name} is empty (0 bytes). {_MEND}")
@@ -282,6 +301,9 @@ def _decode(data: bytes, name: str) -> tuple[Prepared, Image.Image]:
             image = Image.open(io.BytesIO(prepared.pixels), formats=FORMATS)
             if image.mode not in _SIXTEEN_BIT_MODES + _EIGHT_BIT_MODES:
                 raise UnsuitableError(f"is a {image.format} file in {image.mode}")
+            if most_pixels is not None:
+                width = prepared.packed.width if prepared.packed else image.width
+                require_few_pixels((image.height, width), name, most_pixels)
             image.load()
             return prepared, image
     except UnsuitableError as error:

@@ -20,6 +20,7 @@ from srpipe.enhance.upscale import (
     method,
     targets,
     upscale,
+    upscale_bytes,
     upscale_file,
     upscale_values,
 )
@@ -539,3 +540,21 @@ def test_weights_without_an_interval_are_told(ours: Path) -> None:
     for given in ({"weights": ours}, {"alpha": 0.5}):
         with pytest.raises(CheckpointError, match="has no calibrated interval: take released"):
             method(interval=True, **given)
+
+
+# ------------------------------------------------------------------ from memory to memory
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_bytes_become_what_a_file_becomes(ours: Path, make_image: MakeImage, suffix: str) -> None:
+    """To the byte; with the values that were read, and those that are in the result."""
+    array = make_image(0, 20, 24).astype(np.uint16) * 257
+    data = saved(Image.fromarray(array), "PNG")
+    Path("small.png").write_bytes(data)
+    upscale_file(Path("small.png"), Path(f"large{suffix}"), method(ours))
+    made = upscale_bytes(data, "any", method(ours), suffix=suffix)
+    assert made.data == Path(f"large{suffix}").read_bytes()
+    assert np.array_equal(made.values.array, array)
+    assert np.array_equal(made.sr, read_values(made.data, "x").array)
+    with pytest.raises(ImageError, match="any has too many pixels"):
+        upscale_bytes(data, "any", method(ours), most_pixels=array.size - 1)

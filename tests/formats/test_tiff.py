@@ -284,3 +284,13 @@ def test_twelve_bits_span_the_whole_range() -> None:
     ramp = np.tile([0, 4095], (64, 32))
     assert full(tiff(ramp, 12)).tolist() == np.tile([0, 255], (64, 32)).tolist()
     assert read_grey(tiff(ramp, 12), "x.tif", "minmax").max() == 255
+
+
+@pytest.mark.parametrize("bits", [8, 12])
+def test_fewer_pixels_may_be_allowed(bits: int) -> None:
+    """They are counted in the header: packed samples as pixels, not as the bytes that hold them."""
+    data = tiff(values(bits), bits)
+    assert read_values(data, "x", HEIGHT * WIDTH).array.shape == (HEIGHT, WIDTH)
+    wanted = "x has too many pixels, 37 x 21: allowed are 776. Check"
+    with pytest.raises(ImageError, match=wanted):
+        read_values(data, "x", HEIGHT * WIDTH - 1)

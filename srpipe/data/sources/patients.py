@@ -149,7 +149,9 @@ def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
             f"{', '.join(map(repr, table.columns))}. Set datasets.folder.image_column and "
             "patient_column."
         )
-    return table.apply(lambda column: column.str.normalize("NFC").str.strip())
+    return pd.DataFrame(
+        {name: column.str.normalize("NFC").str.strip() for name, column in table.items()}
+    )
 
 
 def _refuse_odd(

@@ -1,0 +1,1 @@
+"""The web page, on the public functions of srpipe: `make app`."""

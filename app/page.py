@@ -1,0 +1,157 @@
+"""The page itself; Streamlit runs this file anew whenever a visitor changes anything."""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from app import texts
+from app.samples import SAMPLES, sample
+from app.uploads import plain, result_name, shown_name
+from app.viewer.show import WHITE, Panel, amplified, panel, reduction, show
+from app.work import Result, compare, compare_sample, enhance, figures
+from srpipe.core.errors import SrpipeError
+from srpipe.enhance.upscale import Method, load, method
+from srpipe.imaging.arrays import GreyImage
+from srpipe.models.released import DEFAULT, released_names
+from srpipe.trust.interval import RECORD
+
+OWN = "Your own"
+LOW, HIGH = "low-resolution: enlarge it", "high-resolution: compare with it"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A result as this session keeps it, until it shows another."""
+
+    key: tuple[str, ...]
+    panels: list[Panel]
+    scores: dict[str, dict[str, float]]
+    data: bytes
+    name: str
+    told: str
+
+
+# Settings that change nothing of the weights; the same for all sessions.
+@st.cache_resource(show_spinner="Loading the model")
+def loaded(name: str, consistent: bool) -> Method:
+    """Return a released model, loaded once."""
+    # A consistent result agrees with LR whatever the error is: not what was calibrated.
+    interval = RECORD in load(name).record and not consistent
+    return method(name, consistent=consistent, interval=interval)
+
+
+def main() -> None:
+    """Show the page."""
+    st.set_page_config("Super-resolution of chest radiographs", layout="wide")
+    st.header("Super-resolution of chest radiographs")
+    st.warning(texts.WARNING)
+    st.write(texts.WHAT)
+    left, right = st.columns([1, 3], gap="medium")
+    for title, text in (("Method", texts.METHOD), ("Risks", texts.RISKS)):
+        with st.expander(title):
+            st.markdown(text)
+    with left:
+        source = st.radio("Radiograph", [*SAMPLES, OWN], horizontal=True)
+        upload, kind = None, HIGH
+        if source == OWN:
+            upload = st.file_uploader(
+                "PNG, JPEG, TIFF or DICOM", help="Up to 1024x1024 pixels, or 4096x4096 to compare."
+            )
+            kind = st.radio("It is", [LOW, HIGH])
+        else:
+            st.caption("Synthetic: of nobody. High-resolution, made smaller, and enlarged again.")
+        names = released_names()
+        name = st.selectbox("Model", names, index=names.index(DEFAULT))
+        st.caption(texts.MODELS[name])
+        consistent = st.checkbox(
+            "Consistent", help="The result, made smaller again, is the input within 8-bit rounding."
+        )
+    with right:
+        if source == OWN and upload is None:
+            st.session_state.pop("shown", None)
+            st.info("Choose a file, or drop it on the field.")
+            return
+        given = source if upload is None else shown_name(upload.name)
+        data = b"" if upload is None else upload.getvalue()
+        key = (hashlib.sha256(data).hexdigest(), given, kind, name, str(consistent))
+        try:
+            _show_result(key, given, data, kind, loaded(name, consistent))
+        except SrpipeError as error:
+            st.session_state.pop("shown", None)
+            st.error(plain(str(error)))
+
+
+def _show_result(key: tuple[str, ...], given: str, data: bytes, kind: str, used: Method) -> None:
+    shown: Shown | None = st.session_state.get("shown")
+    if shown is None or shown.key != key:
+        # A result is this session's alone, and the last one makes room first.
+        st.session_state.pop("shown", None)
+        with st.spinner("Enhancing"):
+            result, told = _made(given, data, kind, used)
+        panels = _panels(result, used)
+        show(panels)
+        name = result_name(given, result.suffix, used.generator.scale)
+        shown = Shown(key, panels, figures(result), result.data, name, told)
+        st.session_state["shown"] = shown
+    else:
+        show(shown.panels)
+    st.caption(shown.told)
+    rows = [
+        f"| {name} | {each['bicubic']:.2f} dB | {each['SR']:.2f} dB |"
+        for name, each in shown.scores.items()
+    ]
+    st.markdown("\n".join(["| | bicubic | SR |", "|---|---:|---:|", *rows]))
+    st.download_button(
+        f"Download {shown.name.rpartition('.')[2].upper()}",
+        shown.data,
+        shown.name,
+        "application/octet-stream",
+        on_click="ignore",
+    )
+
+
+def _made(given: str, data: bytes, kind: str, used: Method) -> tuple[Result, str]:
+    """Return the result, and what is told of how it was made."""
+    hr = sample(given) if given in SAMPLES and not data else None
+    began = time.perf_counter()
+    if hr is not None:
+        result = compare_sample(hr, used)
+    elif kind == HIGH:
+        result = compare(data, given, used)
+    else:
+        result = enhance(data, given, used)
+    took = time.perf_counter() - began
+    told = f"{_size(result.lr)} to {_size(result.sr)} in {took:.2f} s on {used.device}."
+    if (by := reduction(result.sr)) > 1:
+        told += f" Shown at 1/{by} of this size; the download has all of it."
+    return result, told
+
+
+def _panels(result: Result, used: Method) -> list[Panel]:
+    truth, name = (result.bicubic, "bicubic") if result.hr is None else (result.hr, "HR")
+    scale = f"White: {WHITE} grey levels of 255, or more."
+    panels = [
+        panel("Bicubic", "Interpolation, without a network.", result.bicubic),
+        panel("SR", f"By {used.provenance.model}.", result.sr),
+    ]
+    if result.hr is not None:
+        panels.append(panel("HR", "The truth.", result.hr))
+    if result.half_width is not None:
+        panels.append(panel("Interval half width", f"90%. {scale}", amplified(result.half_width)))
+    panels.append(panel("Difference", f"|SR - {name}|. {scale}", _difference(result.sr, truth)))
+    return panels
+
+
+def _difference(a: GreyImage, b: GreyImage) -> GreyImage:
+    return amplified(np.abs(a.astype(np.float32) - b) / np.float32(255))
+
+
+def _size(image: GreyImage) -> str:
+    height, width = image.shape
+    return f"{width}x{height}"
+
+
+main()

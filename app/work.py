@@ -1,0 +1,137 @@
+"""From a file, or a sample, to what the page shows: in memory, one image at a time."""
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from app.uploads import MOST_PIXELS, result_suffix
+from srpipe.enhance.upscale import Enhanced, Method, given_range, upscale_bytes
+from srpipe.formats.raster import Values, encode_png, is_dicom, read_values, to_eight_bits
+from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
+from srpipe.imaging.resample import bicubic, crop_to_multiple, downsample, to_grey
+from srpipe.metrics.mask import anatomy_mask
+from srpipe.metrics.scores import psnr, squared_error
+
+# Memory is that of one image, however many sessions there are; the CPUs are shared anyway.
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Result:
+    """An image enhanced, for looking at.
+
+    Attributes:
+        lr: `uint8 (h, w)`, what the network was given, as 8 bits.
+        bicubic: `uint8 (H, W)`.
+        sr: the same of the network.
+        hr: the same of the truth, if it is known.
+        half_width: float32 `(H, W)` of 1, of the interval around SR, if these weights have one that
+            holds for their settings.
+        data: the enhanced file.
+        suffix: of its name.
+    """
+
+    lr: GreyImage
+    bicubic: GreyImage
+    sr: GreyImage
+    hr: GreyImage | None
+    half_width: FloatImage | None
+    data: bytes
+    suffix: str
+
+
+def enhance(data: bytes, name: str, method: Method) -> Result:
+    """Enhance a file as `srpipe upscale` does.
+
+    Raises:
+        SrpipeError: as for `upscale_bytes`; more than `MOST_PIXELS` are refused.
+    """
+    suffix = result_suffix(data, name)
+    with _one_at_a_time:
+        made = upscale_bytes(data, name, method, suffix=suffix, most_pixels=MOST_PIXELS)
+        return _result(made, method, suffix)
+
+
+def compare(data: bytes, name: str, method: Method) -> Result:
+    """Downsample an HR file as 8 bits, enhance that, and keep HR to compare with.
+
+    Raises:
+        SrpipeError: as for `enhance`, but for 16 times as many pixels.
+    """
+    with _one_at_a_time:
+        values = _read(data, name, MOST_PIXELS * method.network.scale**2)
+        hr = crop_to_multiple(to_eight_bits(values, "minmax"), method.network.scale)
+        return _compared(hr, name, method)
+
+
+def compare_sample(hr: GreyImage, method: Method) -> Result:
+    """Do the same with an image `uint8 (H, W)` at hand."""
+    with _one_at_a_time:
+        return _compared(hr, "the sample", method)
+
+
+def _read(data: bytes, name: str, most_pixels: int) -> Values:
+    if not is_dicom(data, name):
+        return read_values(data, name, most_pixels)
+    from srpipe.formats import dicom
+
+    return dicom.read(data, name, most_pixels).values
+
+
+def _compared(hr: GreyImage, name: str, method: Method) -> Result:
+    scale = method.network.scale
+    if 0 in hr.shape:
+        lr = np.zeros((1, 1), np.uint8)  # too small, which is told below
+    else:
+        lr = downsample(np.ascontiguousarray(hr), scale)
+    # By the way of a file, so that there is one way.
+    made = upscale_bytes(encode_png(lr), os.path.splitext(name)[0], method)
+    return _result(made, method, ".png", hr)
+
+
+def _result(made: Enhanced, method: Method, suffix: str, hr: GreyImage | None = None) -> Result:
+    # Of 9 to 16 bits, the image's own extremes are shown black and white.
+    low, high = given_range(made.values)
+    high = max(high, low + 1)
+    lr, sr = _unit(made.values.array, low, high), _unit(made.sr, low, high)
+    eight = made.values.bits == 8
+    recorded: RecordedImage = to_grey(lr) if eight else np.rint(lr * 65535).astype(np.uint16)
+    half = made.half_width
+    return Result(
+        lr=to_grey(lr),
+        bicubic=bicubic(recorded, method.network.scale),
+        sr=to_grey(sr),
+        hr=hr,
+        half_width=None if half is None else half / np.float32(high - low),
+        data=made.data,
+        suffix=suffix,
+    )
+
+
+def _unit(array: npt.NDArray[Any], low: int, high: int) -> FloatImage:
+    unit: FloatImage = (array.astype(np.float32) - low) / np.float32(high - low)
+    return np.clip(unit, 0, 1, out=unit)
+
+
+def figures(result: Result) -> dict[str, dict[str, float]]:
+    """Return scores in dB by name, of bicubic and of SR: see `metrics.scores`."""
+    images = {"bicubic": result.bicubic, "SR": result.sr}
+    found: dict[str, dict[str, float]] = {}
+    if result.hr is not None:
+        errors = {name: squared_error(image, result.hr) for name, image in images.items()}
+        mask = anatomy_mask(result.hr)
+        found["PSNR"] = {name: psnr(float(each.mean())) for name, each in errors.items()}
+        if mask.any():
+            found["masked PSNR"] = {
+                name: psnr(float(each[mask].mean())) for name, each in errors.items()
+            }
+    scale = result.sr.shape[0] // result.lr.shape[0]
+    found["LR-PSNR"] = {
+        name: psnr(float(squared_error(downsample(image, scale), result.lr).mean()))
+        for name, image in images.items()
+    }
+    return found
