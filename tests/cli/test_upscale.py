@@ -292,16 +292,16 @@ def test_alpha_and_interval_are_followed(make_image: MakeImage) -> None:
 
 ENDLESS = """
 import sys, time
+from pathlib import Path
 from srpipe.cli.main import main
-from srpipe.enhance import written
-from PIL import Image
-save = Image.Image.save
-def slow(self, path, **options):
-    save(self, path, **options)
-    if path.name.startswith(".b"):
+write = Path.write_bytes
+def slow(self, data):
+    written = write(self, data)
+    if self.name.startswith(".b"):
         print("half", flush=True)
         time.sleep(600)
-Image.Image.save = slow
+    return written
+Path.write_bytes = slow
 main(sys.argv[1:])
 """
 

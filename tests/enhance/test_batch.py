@@ -2,8 +2,10 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -19,6 +21,7 @@ from srpipe.enhance.batch import (
     plan,
     write_report,
 )
+from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.upscale import Enhanced, Method, method, upscale_file
 from srpipe.formats.raster import Values, encode_png
 from srpipe.imaging.resample import downsample
@@ -148,6 +151,11 @@ def test_a_result_without_its_interval_is_not_finished(make_image: MakeImage) ->
 # ------------------------------------------------------------------ the figures
 
 
+def enhanced(values: Values, sr: npt.NDArray[Any]) -> Enhanced:
+    """Return a result that is no file."""
+    return Enhanced(values, sr, None, Provenance("0", "none", "0", 4, "fp32"), b"")
+
+
 def test_lr_psnr_is_that_of_the_scores(ours: Method, make_image: MakeImage) -> None:
     """Of 8 bits as `metrics.scores` defines it, also in pieces; of more, over the range given."""
     lr = make_image(0, 400, 30)
@@ -156,10 +164,10 @@ def test_lr_psnr_is_that_of_the_scores(ours: Method, make_image: MakeImage) -> N
     error = ((downsample(made.sr, 4).astype(float) - lr) ** 2).mean()
     assert lr_psnr(made, 4) == pytest.approx(20 * np.log10(255 / np.sqrt(error)), abs=1e-4)
     flat = Values(np.tile(np.arange(1000, 1020), (20, 1)), 0, 4095, 12, ())
-    off = Enhanced(flat, (flat.array + 1).repeat(4, 0).repeat(4, 1).astype(np.uint16))
+    off = enhanced(flat, (flat.array + 1).repeat(4, 0).repeat(4, 1).astype(np.uint16))
     assert lr_psnr(off, 4) == pytest.approx(20 * np.log10(19), abs=0.2)
     exact = Values(np.full((20, 20), 7, np.uint8), 0, 255, 8, ())
-    assert lr_psnr(Enhanced(exact, np.full((80, 80), 7, np.uint8)), 4) == 100
+    assert lr_psnr(enhanced(exact, np.full((80, 80), 7, np.uint8)), 4) == 100
 
 
 @pytest.mark.parametrize("sigma", [2.0, 8.0])
@@ -169,10 +177,10 @@ def test_noise_is_estimated_on_a_ramp(sigma: float) -> None:
     noisy = ramp + np.random.default_rng(0).normal(0, sigma, ramp.shape)
     nothing = np.zeros((1, 1))
     eight = Values(np.rint(noisy).astype(np.uint8), 0, 255, 8, ())
-    assert noise(Enhanced(eight, nothing)) == pytest.approx(sigma, rel=0.05)
+    assert noise(enhanced(eight, nothing)) == pytest.approx(sigma, rel=0.05)
     deep = Values(np.rint(noisy * 100).astype(np.int32), 0, 65535, 16, ())
     span = float(deep.array.max() - deep.array.min()) / 100
-    assert noise(Enhanced(deep, nothing)) == pytest.approx(sigma * 255 / span, rel=0.05)
+    assert noise(enhanced(deep, nothing)) == pytest.approx(sigma * 255 / span, rel=0.05)
 
 
 def test_the_report_has_a_row_a_file(ours: Method, make_image: MakeImage) -> None:
