@@ -34,6 +34,7 @@ RISKS = """\
 MODELS = {
     "plain_sr_x4": "for radiographs as detectors record them: the default",
     "plain_sr_ideal_x4": "only for images that software made smaller, without noise",
+    "plain_sr_acquired_x4": "the initial weights of plain_sr_x4, for comparison",
     "plain_sr_small_x4": "the fastest; without noise only",
     "plain_sr_x4_adversarial": "sharper, and further from the truth: not for measurements",
     "plain_sr_base_x4": "the initial weights of plain_sr_ideal_x4, for comparison",

@@ -20,14 +20,15 @@ from srpipe.models.released import released_names, weights_file
 from tests.models.made import assert_same_images
 
 FIDELITY, ADVERSARIAL = "plain_sr_x4", "plain_sr_x4_adversarial"
-IDEAL_ONLY = "plain_sr_ideal_x4"
+IDEAL_ONLY, ACQUIRED = "plain_sr_ideal_x4", "plain_sr_acquired_x4"
 BASE, SMALL, SWIFT = "plain_sr_base_x4", "plain_sr_small_x4", "swift_srgan_x4"
 FACTS = ("data", "licence", "commit", "scores", "training", "metrics")
 
 
 def test_every_released_model_has_a_name() -> None:
     """These are the names that every --weights option and `train.start` take."""
-    assert released_names() == sorted([FIDELITY, IDEAL_ONLY, ADVERSARIAL, BASE, SMALL, SWIFT])
+    names = [FIDELITY, ACQUIRED, IDEAL_ONLY, ADVERSARIAL, BASE, SMALL, SWIFT]
+    assert released_names() == sorted(names)
 
 
 @pytest.mark.parametrize("name", released_names())
@@ -86,7 +87,8 @@ def test_the_adversarial_variant_was_trained_on_from_the_fidelity_generator() ->
 
 
 @pytest.mark.parametrize(
-    ("name", "start"), [(FIDELITY, IDEAL_ONLY), (IDEAL_ONLY, BASE), (BASE, SMALL)]
+    ("name", "start"),
+    [(FIDELITY, ACQUIRED), (ACQUIRED, IDEAL_ONLY), (IDEAL_ONLY, BASE), (BASE, SMALL)],
 )
 def test_what_was_trained_on_names_the_file_it_started_from(name: str, start: str) -> None:
     """By its SHA-256: these very bytes are here, so that the recipe can be run again."""
