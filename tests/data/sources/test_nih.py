@@ -87,6 +87,13 @@ def test_the_manifest_comes_from_the_zips_directory(tmp_path: Path) -> None:
     ]
     values = [read_grey(source.read(each), each.image, "minmax")[0, 0] for each in source.entries]
     assert values == [10, 20, 30, 40]
+    known = source.facts().loc["00000001_001.png"]
+    assert known[["findings", "age", "sex", "view"]].tolist() == [
+        "Cardiomegaly|Effusion",
+        "58",
+        "M",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
