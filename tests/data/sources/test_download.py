@@ -32,7 +32,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, name: str, scale: int = 4) -> None:
     params = SimpleNamespace(
         data=SimpleNamespace(name=name),
         datasets=SimpleNamespace(phantom=PHANTOM, folder=FOLDER, nih=NIH),
-        downsample=SimpleNamespace(scale=scale, sixteen_bit="minmax"),
+        downsample=SimpleNamespace(scale=scale, sixteen_bit="minmax", damaged="refuse"),
         split=SimpleNamespace(use_lists=True),
     )
     monkeypatch.setattr(download, "load_params", lambda: params)

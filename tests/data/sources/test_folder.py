@@ -372,9 +372,9 @@ def test_images_that_did_not_change_are_not_decoded_again(
     decoded: list[str] = []
     real = folder.read_grey
 
-    def spy(data: bytes, name: str, sixteen_bit: SixteenBit) -> GreyImage:
+    def spy(data: bytes, name: str, sixteen_bit: SixteenBit, *tell: Any) -> GreyImage:
         decoded.append(name)
-        return real(data, name, sixteen_bit)
+        return real(data, name, sixteen_bit, *tell)
 
     monkeypatch.setattr(folder, "read_grey", spy)
     folder.fetch(settings, raw, scale=4, sixteen_bit="minmax", use_lists=True)
