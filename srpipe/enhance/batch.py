@@ -138,7 +138,6 @@ def enhance(
         except ImageError as error:
             yield Row(str(source), str(target), FAILED, str(error))
             continue
-        # Warnings of what the model was not trained for belong here: say what `made.values` is.
         height, width = made.sr.shape
         scale = method.network.scale
         yield Row(
@@ -162,12 +161,14 @@ def _finished(source: Path, target: Path, method: Method, sixteen_bit: SixteenBi
     """
     if not target.exists():
         return False
-    if not origin_of(file_bytes(source), method, sixteen_bit).made(said_of(target)):
+    origin = origin_of(file_bytes(source), method, sixteen_bit)
+    if not origin.made(said_of(target)):
         raise ImageError(
             f"{source}: {target} is there and was not made from it in this way: --overwrite "
             "replaces it, another --out keeps it"
         )
-    return method.interval is None or half_width_file(target).exists()
+    # An interval may be left there from a result before this one.
+    return method.interval is None or origin.made(said_of(half_width_file(target)))
 
 
 def lr_psnr(made: Enhanced, scale: int) -> float:

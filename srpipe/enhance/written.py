@@ -21,6 +21,7 @@ from srpipe.imaging.arrays import FloatImage
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
+_HALF_WIDTH = "Half width of the interval, in grey values of the result. "
 _METRES_OF_INCH = 0.0254
 _DESCRIPTION, _MAX_SAMPLE, _SOFTWARE = 270, 281, 305
 
@@ -71,7 +72,7 @@ def write_half_width(path: Path, half: FloatImage, provenance: Provenance) -> No
     Raises:
         OutputError: the file cannot be written.
     """
-    said = f"Half width of the interval, in grey values of the result. {provenance}"
+    said = f"{_HALF_WIDTH}{provenance}"
     tags: dict[int, Any] = {_DESCRIPTION: said, _SOFTWARE: provenance.software}
     with replacing(path) as temporary:
         Image.fromarray(half).save(
@@ -80,7 +81,10 @@ def write_half_width(path: Path, half: FloatImage, provenance: Provenance) -> No
 
 
 def said_of(path: Path) -> str | None:
-    """Return what a PNG, TIFF or DICOM file says of how it was made, without reading its pixels."""
+    """Return what a result, or its interval, says of how it was made, without reading its pixels.
+
+    None if it is not there, or says nothing.
+    """
     try:
         # The classes themselves, because Image.open limits the number of pixels.
         with path.open("rb") as file:
@@ -96,4 +100,4 @@ def said_of(path: Path) -> str | None:
                 found = TiffImageFile(file).tag_v2.get(_DESCRIPTION)
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
         return None  # whatever it is, it was not written here
-    return None if found is None else str(found)
+    return None if found is None else str(found).removeprefix(_HALF_WIDTH)

@@ -30,17 +30,6 @@ from tests.enhance.generators import save_plain_sr
 from tests.formats.radiographs import encoded, radiograph, stored
 
 
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Method:
-    return method(save_plain_sr(tmp_path_factory.mktemp("weights") / "ours.pt"), device="cpu")
-
-
-@pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-
 def put(*names: str, make_image: MakeImage) -> None:
     for seed, name in enumerate(names):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -85,16 +74,16 @@ def test_an_input_is_never_an_output(make_image: MakeImage) -> None:
 # ------------------------------------------------------------------ what is there already
 
 
-def test_what_is_finished_is_not_made_again(ours: Method, make_image: MakeImage) -> None:
+def test_what_is_finished_is_not_made_again(our_method: Method, make_image: MakeImage) -> None:
     """In all three formats; another input, other settings and other weights are not finished, and
     what is there is kept, unless overwriting is asked for.
     """
     put("own/a.png", "own/b.tif", make_image=make_image)
     Path("own/c.dcm").write_bytes(encoded(radiograph(stored(12), 12)))
     jobs = plan([Path("own")], Path("out")).jobs
-    assert [row.status for row in enhance(jobs, ours)] == [MADE] * 3
+    assert [row.status for row in enhance(jobs, our_method)] == [MADE] * 3
     before = {target: target.stat().st_ino for _, target in jobs}
-    assert [row.status for row in enhance(jobs, ours)] == [FINISHED] * 3
+    assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * 3
     consistent = method(save_plain_sr(Path("ours.pt")), consistent=True, device="cpu")
     other = method(save_plain_sr(Path("other.pt"), seed=1), device="cpu")
     for used in (consistent, other):
@@ -104,14 +93,14 @@ def test_what_is_finished_is_not_made_again(ours: Method, make_image: MakeImage)
             "own/a.png: out/a.png is there and was not made from it in this way" in rows[0].reason
         )
     put("own/b.tif", "own/a.png", make_image=make_image)
-    assert [row.status for row in enhance(jobs, ours)] == [FAILED, FAILED, FINISHED]
+    assert [row.status for row in enhance(jobs, our_method)] == [FAILED, FAILED, FINISHED]
     assert {target: target.stat().st_ino for _, target in jobs} == before
-    assert [row.status for row in enhance(jobs, ours, overwrite=True)] == [MADE] * 3
-    assert [row.status for row in enhance(jobs, ours)] == [FINISHED] * 3
+    assert [row.status for row in enhance(jobs, our_method, overwrite=True)] == [MADE] * 3
+    assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * 3
 
 
 def test_another_version_counts_as_finished(
-    ours: Method, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
+    our_method: Method, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The weights decide, not the program."""
     put("a.png", make_image=make_image)
@@ -120,18 +109,18 @@ def test_another_version_counts_as_finished(
     former = method(save_plain_sr(Path("ours.pt")), device="cpu")
     assert former.provenance.version == "99.1"
     assert [row.status for row in enhance(jobs, former)] == [MADE]
-    assert [row.status for row in enhance(jobs, ours)] == [FINISHED]
+    assert [row.status for row in enhance(jobs, our_method)] == [FINISHED]
 
 
 @pytest.mark.parametrize("content", [b"", b"mine", b"\x89PNG\r\n\x1a\n", b"II*\0"])
 def test_a_file_of_someone_else_is_kept(
-    ours: Method, make_image: MakeImage, content: bytes
+    our_method: Method, make_image: MakeImage, content: bytes
 ) -> None:
     """Whatever it is; the others are made."""
     put("own/a.png", "own/b.png", make_image=make_image)
     Path("out").mkdir()
     Path("out/a.png").write_bytes(content)
-    rows = list(enhance(plan([Path("own")], Path("out")).jobs, ours))
+    rows = list(enhance(plan([Path("own")], Path("out")).jobs, our_method))
     assert [row.status for row in rows] == [FAILED, MADE]
     assert "--overwrite replaces it" in rows[0].reason
     assert Path("out/a.png").read_bytes() == content
@@ -151,16 +140,29 @@ def test_a_result_without_its_interval_is_not_finished(make_image: MakeImage) ->
 # ------------------------------------------------------------------ the figures
 
 
+def test_an_interval_of_a_former_result_is_made_again(make_image: MakeImage) -> None:
+    """What lies beside a result may be of weights or settings that made another one before."""
+    Path("a.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    jobs = plan([Path("a.png")], Path("out")).jobs
+    first = method("plain_sr_x4", device="cpu", interval=True)
+    assert [row.status for row in enhance(jobs, first)] == [MADE]
+    other = method("plain_sr_x4", device="cpu", precision="bf16")
+    assert [row.status for row in enhance(jobs, other, overwrite=True)] == [MADE]
+    both = method("plain_sr_x4", device="cpu", precision="bf16", interval=True)
+    assert [row.status for row in enhance(jobs, both)] == [MADE]
+    assert [row.status for row in enhance(jobs, both)] == [FINISHED]
+
+
 def enhanced(values: Values, sr: npt.NDArray[Any]) -> Enhanced:
     """Return a result that is no file."""
     return Enhanced(values, sr, None, Provenance("0", "none", "0", 4, "fp32"), b"")
 
 
-def test_lr_psnr_is_that_of_the_scores(ours: Method, make_image: MakeImage) -> None:
+def test_lr_psnr_is_that_of_the_scores(our_method: Method, make_image: MakeImage) -> None:
     """Of 8 bits as `metrics.scores` defines it, also in pieces; of more, over the range given."""
     lr = make_image(0, 400, 30)
     Path("a.png").write_bytes(encode_png(lr))
-    made = upscale_file(Path("a.png"), Path("out.png"), ours)
+    made = upscale_file(Path("a.png"), Path("out.png"), our_method)
     error = ((downsample(made.sr, 4).astype(float) - lr) ** 2).mean()
     assert lr_psnr(made, 4) == pytest.approx(20 * np.log10(255 / np.sqrt(error)), abs=1e-4)
     flat = Values(np.tile(np.arange(1000, 1020), (20, 1)), 0, 4095, 12, ())
@@ -183,10 +185,10 @@ def test_noise_is_estimated_on_a_ramp(sigma: float) -> None:
     assert noise(enhanced(deep, nothing)) == pytest.approx(sigma * 255 / span, rel=0.05)
 
 
-def test_the_report_has_a_row_a_file(ours: Method, make_image: MakeImage) -> None:
+def test_the_report_has_a_row_a_file(our_method: Method, make_image: MakeImage) -> None:
     put("own/a.png", make_image=make_image)
     Path("own/b.png").write_text("<html>")
-    rows = list(enhance(plan([Path("own")], Path("out")).jobs, ours, figures=True))
+    rows = list(enhance(plan([Path("own")], Path("out")).jobs, our_method, figures=True))
     write_report(Path("report.csv"), [*rows, Row("c, d.png", "out/c.png", FINISHED)])
     with Path("report.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))

@@ -34,20 +34,6 @@ from tests.conftest import MakeImage
 from tests.enhance.generators import save_bicubic, save_plain_sr, save_swift
 from tests.formats.written import by_tifffile, chunk, png, saved
 
-
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a small checkpoint of our own generator."""
-    return save_plain_sr(tmp_path_factory.mktemp("weights") / "ours.pt")
-
-
-@pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder, on the CPU."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SRPIPE_DEVICE", "cpu")
-
-
 # ------------------------------------------------------------------ an array
 
 

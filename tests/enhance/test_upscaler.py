@@ -17,13 +17,8 @@ from srpipe.enhance.upscale import method, upscale, upscale_file, upscale_values
 from srpipe.enhance.upscaler import Upscaler
 from srpipe.formats.raster import Values
 from tests.conftest import MakeImage
-from tests.enhance.generators import save_plain_sr, save_swift
+from tests.enhance.generators import save_swift
 from tests.formats.radiographs import encoded, radiograph, stored
-
-
-@pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_plain_sr(tmp_path_factory.mktemp("weights") / "ours.pt")
 
 
 def test_the_examples_run() -> None:
