@@ -190,7 +190,12 @@ def _network(
     return consistent_network(network) if consistent else network
 
 
-def _require_size(image: npt.NDArray[Any]) -> None:
+def require_size(image: npt.NDArray[Any]) -> None:
+    """Refuse an image `(h, w)` with a side of less than 16 pixels.
+
+    Raises:
+        ImageError: it has one.
+    """
     if min(image.shape) < MIN_LR_SIDE:
         raise ImageError(
             f"the image is {image.shape[1]}x{image.shape[0]} pixels: both sides must be at least "
@@ -243,7 +248,7 @@ def _upscaled(
     """Return `upscale_values`' result, and half the interval's width in grey values if asked."""
     scale = network.scale
     array = values.array.astype(np.int32)
-    _require_size(array)
+    require_size(array)
     padded = None
     if values.padding is not None:
         padded = (array >= values.padding[0]) & (array <= values.padding[1])

@@ -12,10 +12,9 @@ from PIL import Image
 
 from srpipe.core.errors import ImageError
 from srpipe.enhance.tiles import DEFAULT_TILE, in_tiles
-from srpipe.enhance.upscale import Method, Precision, method, upscale_values
+from srpipe.enhance.upscale import Method, Precision, method, require_size, upscale_values
 from srpipe.formats.raster import Values
 from srpipe.imaging.arrays import FloatImage
-from srpipe.imaging.resample import MIN_LR_SIDE
 
 T = TypeVar("T")
 
@@ -136,11 +135,7 @@ class Upscaler:
         return upscale_values(Values(image, 0, 2**bits - 1, bits, ()), self._method)
 
     def _floats(self, image: FloatImage) -> FloatImage:
-        if min(image.shape) < MIN_LR_SIDE:
-            raise ImageError(
-                f"the image is {image.shape[1]}x{image.shape[0]} pixels: both sides must be at "
-                f"least {MIN_LR_SIDE}"
-            )
+        require_size(image)
         if not (image.min() >= 0 and image.max() <= 1):
             raise ImageError(
                 f"values are from {image.min()} to {image.max()}: floats must be in [0, 1], black "

@@ -35,7 +35,7 @@ from srpipe.data.sources.manifest import Entry, Source
 from srpipe.evaluation.comparison.examine import MADE, chosen
 from srpipe.evaluation.comparison.methods import SCALE
 from srpipe.evaluation.intervals import bootstrap
-from srpipe.evaluation.shown import SEED, SHOWN
+from srpipe.evaluation.shown import NOISE_SEED, SHOWN
 from srpipe.evaluation.tables import aligned_table
 from srpipe.imaging.arrays import FloatArray
 from srpipe.metrics.scores import Mask
@@ -81,7 +81,7 @@ def examined(weights: Path, source: Source, entry: Entry) -> list[Seen]:
     some = np.s_[STEP // 2 :: STEP, STEP // 2 :: STEP]
     seen = []
     for name, how in SHOWN.items():
-        lr = recorded(pair.hr, pair.image, SCALE, how, SEED)
+        lr = recorded(pair.hr, pair.image, SCALE, how, NOISE_SEED)
         sr = unrounded(model, lr)
         error = np.abs(sr * 255 - pair.hr)[some].ravel().astype(np.float32)
         at = features(sr, lr)[:, *some].reshape(2, -1)

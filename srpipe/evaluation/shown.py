@@ -3,7 +3,7 @@
 from srpipe.settings.acquisition import Acquisition
 
 # Of their noise.
-SEED = 0
+NOISE_SEED = 0
 # By name; see docs/acquisition.md.
 SHOWN = {
     "ideal": Acquisition(),

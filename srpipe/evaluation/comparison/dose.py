@@ -14,7 +14,7 @@ from srpipe.evaluation.comparison.examine import MADE
 from srpipe.evaluation.comparison.methods import FIDELITY, IDEAL_ONLY, PUBLISHED, SCALE, Weights
 from srpipe.evaluation.comparison.pages import SAMPLES, SEED, replace_block
 from srpipe.evaluation.scorer import Row
-from srpipe.evaluation.shown import SHOWN
+from srpipe.evaluation.shown import NOISE_SEED, SHOWN
 from srpipe.evaluation.tables import aligned_table
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
@@ -37,7 +37,7 @@ def acquired(weights: Weights, source: Source, entry: Entry) -> list[Row]:
         generators,
         {DENOISED_IDEAL: generators[IDEAL_ONLY]},
         scale=SCALE,
-        seed=SEED,
+        seed=NOISE_SEED,
     )
 
 
