@@ -15,9 +15,6 @@ from srpipe.models.released import DEFAULT, released_names
 if TYPE_CHECKING:
     from srpipe.enhance.batch import Row
 
-# Images that could not be read shown in a message.
-SHOWN = 10
-
 UPSCALE = """\
 Super-resolve radiographs (DICOM, PNG, JPEG, TIFF; folders with their subfolders) into a folder of
 grey images.
@@ -173,6 +170,5 @@ def _failures(failed: "Sequence[Row]", total: int) -> str:
     """Return the message about files that failed: all counted, a few named."""
     if total == 1:
         return failed[0].reason
-    shown = "".join(f"\n  {row.reason}" for row in failed[:SHOWN])
-    rest = f"\n  and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
-    return f"{len(failed)} of {total} images were not made:{shown}{rest}"
+    told = console.lines([row.reason for row in failed])
+    return f"{len(failed)} of {total} images were not made:{told}"

@@ -4,7 +4,7 @@ import functools
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -13,6 +13,9 @@ from srpipe.core import memory
 from srpipe.core.errors import SrpipeError
 
 T = TypeVar("T")
+
+# Items of a list shown in a message.
+SHOWN = 10
 
 
 def say(message: str) -> None:
@@ -25,6 +28,12 @@ def warn(message: str) -> None:
     """Print a one-line warning; the run continues."""
     tqdm.write(f"warning: {message}", file=sys.stderr)
     sys.stderr.flush()
+
+
+def lines(items: Sequence[str]) -> str:
+    """Return the first ten items for the end of a message, a line each, and how many are left."""
+    rest = f"\n  and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return "".join(f"\n  {item}" for item in items[:SHOWN]) + rest
 
 
 _LESS = (

@@ -44,10 +44,9 @@ def usable(
             pair, notes[entry.image] = result
             yield pair
     if excluded and not exclude:
-        shown = "".join(f"\n  {problem}" for problem in list(excluded.values())[:10])
-        rest = f"\n  and {len(excluded) - 10} more" * (len(excluded) > 10)
+        told = console.lines(list(excluded.values()))
         raise DataError(
-            f"{len(excluded)} of {len(entries)} image(s) cannot be used:{shown}{rest}\n"
+            f"{len(excluded)} of {len(entries)} image(s) cannot be used:{told}\n"
             "Replace them, or set downsample.damaged: exclude to leave such images out."
         )
 
@@ -142,7 +141,7 @@ def tell(found: Mapping[str, Any]) -> None:
         console.say(f"{of_it['images']} image(s): {kind} ({_names(of_it)})")
     if found["repeated"]["images"]:
         pairs = [f"{one} = {other}" for one, other in found["repeated"]["first"]]
-        console.say(f"{found['repeated']['images']} image(s) are there before: {some(pairs)}")
+        console.say(f"{found['repeated']['images']} image(s) are there twice: {some(pairs)}")
     if found["excluded"]["images"]:
         reasons = "".join(f"\n  {reason}" for _, reason in found["excluded"]["first"])
         console.warn(f"{found['excluded']['images']} image(s) are left out, such as:{reasons}")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from srpipe.core import console
 from srpipe.core.errors import DataError
 from srpipe.data.facts import facts_in
 from srpipe.data.sources.names import Names, decoded, normalised
@@ -22,8 +23,6 @@ from srpipe.settings.datasets import PATTERNS, Folder
 
 # How a gzip file begins.
 GZIP = b"\x1f\x8b"
-# Items shown in a message.
-SHOWN = 10
 # With more images per folder than this on average, folders are not patients.
 MOST_OF_A_PATIENT = 50
 _MEANT = "If the IDs are right as they are, set datasets.folder.accept_patients: true."
@@ -215,6 +214,4 @@ def _suggestion(images: Sequence[str]) -> str:
 
 def many(items: Sequence[str], what: str, where: Path) -> str:
     """Return a message with the count and the first ten."""
-    shown = "".join(f"\n  {item}" for item in items[:SHOWN])
-    rest = f"\n  and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return f"{len(items)} {what} ({where}):{shown}{rest}"
+    return f"{len(items)} {what} ({where}):{console.lines(items)}"
