@@ -124,7 +124,8 @@ def folded_features(
     """
     stem = _spatial(network._conv_stem, network._bn0)
     folded = [_block(cast(InvertedResidual, block)) for block in network._blocks[:blocks]]
-    shift, factor = torch.tensor(mean), torch.tensor(std)
+    # Of float32, whatever the default is.
+    shift, factor = (torch.tensor(each, dtype=torch.float32) for each in (mean, std))
 
     def maps(grey: Tensor) -> Tensor:
         kernel, above, left = stem.symmetric(grey.shape[0], grey.shape[1])

@@ -291,9 +291,11 @@ def test_alpha_and_interval_are_followed(make_image: MakeImage) -> None:
 
 
 ENDLESS = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from srpipe.cli.main import main
+# As in a terminal: what runs in the background may have Ctrl-C ignored from the start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 write = Path.write_bytes
 def slow(self, data):
     written = write(self, data)
