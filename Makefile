@@ -74,7 +74,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1): Python 3.11 or later is needed. Install it, or name one: make PYTHON=python3.12"; exit 1; }
 	$(if $(filter venv,$(MOVED)),@echo "$(VENV) was made in another place and does not work here: it is made again")
-	@echo "Making the virtual environment $(VENV) (once; 6.5 GB and a few minutes)"
+	@echo "Making the virtual environment $(VENV) (once; 7 GB and a few minutes)"
 	@$(PYTHON) -m venv $(if $(filter venv,$(MOVED)),--clear) "$(VENV)" || \
 	  { echo "error: $(PYTHON) cannot make a virtual environment. On Debian/Ubuntu: apt install python3-venv"; exit 1; }
 	@echo "Installing pinned packages (torch alone is 3 GB; nothing is printed meanwhile)"
