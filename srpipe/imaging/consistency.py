@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.linalg import cho_solve_banded, cholesky_banded
 
 from srpipe.imaging.arrays import FloatImage, GreyImage
-from srpipe.imaging.resample import downsample, to_grey
+from srpipe.imaging.resample import downsample, keys, to_grey
 
 # Where rounded values differ by r grey levels, D x is off by r - 0.5 to r + 0.5. Each step corrects
 # by r - LESS, which may fall just short, and the result is checked again.
@@ -87,9 +87,7 @@ def downsampling_matrix(length: int, scale: int) -> sparse.csr_array:
     count, reach = length // scale, REACH * scale
     offsets = np.arange(-reach, reach)
     at = (np.arange(count)[:, None] * scale + scale // 2) + offsets[None, :]
-    weights = np.broadcast_to(_keys((offsets + 0.5) / scale), at.shape) * (
-        (at >= 0) & (at < length)
-    )
+    weights = np.broadcast_to(keys((offsets + 0.5) / scale), at.shape) * ((at >= 0) & (at < length))
     weights = weights / weights.sum(1, keepdims=True)
     rows = np.repeat(np.arange(count), 2 * reach)
     columns = np.clip(at, 0, length - 1).ravel()
@@ -106,11 +104,3 @@ def _axis(length: int, scale: int) -> _Axis:
         diagonal = product.diagonal(-distance)
         bands[distance, : len(diagonal)] = diagonal
     return _Axis(matrix, cholesky_banded(bands, lower=True))
-
-
-def _keys(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return Keys' cubic kernel with a = -0.5 (R. Keys, IEEE TASSP 1981)."""
-    x = np.abs(x)
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -100,3 +100,11 @@ def _require_recorded(image: RecordedImage) -> None:
 def _require_grey(image: GreyImage) -> None:
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"must be uint8 (H, W), got {image.dtype} {image.shape}")
+
+
+def keys(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return Keys' cubic kernel with a = -0.5 (R. Keys, IEEE TASSP 1981): Pillow's bicubic."""
+    x = np.abs(x)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))

@@ -9,11 +9,7 @@ levels spends its first thousand steps finding that scale.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SCALES = (2, 4, 8)
-# The bicubic skip: the factor by which the network's input is multiplied and its output divided,
-# and the radius of the mean that is subtracted from its input.
-SKIP_GAIN = 10.0
-SKIP_RADIUS = 2
+from srpipe.models.form import SCALES, SKIP_GAIN, SKIP_RADIUS
 
 
 class SRGenerator(nn.Module):
@@ -40,11 +36,7 @@ class SRGenerator(nn.Module):
 
     @property
     def reach(self) -> int:
-        """LR pixels beside its own, each way, that an SR pixel depends on.
-
-        The receptive field is `2 * reach + 1` LR pixels wide: of an image cut with that much around
-        it, the middle comes out as it does of the whole image.
-        """
+        """LR pixels beside its own, each way, that an SR pixel depends on (`form`)."""
         raise NotImplementedError
 
     def require(self, lr: Tensor) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,14 +18,11 @@ from srpipe.core.errors import CheckpointError
 from srpipe.core.torch_file import load, save
 from srpipe.models.architectures import ARCHITECTURES
 from srpipe.models.base import SRGenerator
-from srpipe.models.released import SUFFIX, released_names
-from srpipe.models.safetensors_file import read_tensors, write_tensors
+from srpipe.models.released import SUFFIX
+from srpipe.models.safetensors_file import read_arrays, write_arrays
 from srpipe.models.state_dict import find_generator, some
+from srpipe.models.weights import BUILT, FORMAT, HALF, KERNELS, Weights, read_weights
 
-FORMAT = "srpipe-generator-1"
-# A released file's record may say that its kernels are stored in half precision.
-KERNELS = "kernels"
-HALF = "float16"
 # Of torch's message about shapes that do not agree, which has a line a weight.
 _LINES = 4
 
@@ -42,6 +40,14 @@ class LoadedGenerator:
     hyperparameters: dict[str, Any]
     scale: int
     record: dict[str, Any]
+
+    @property
+    def weights(self) -> Weights:
+        """The same as plain arrays, on the CPU; they may share memory with the model."""
+        arrays = {
+            name: each.detach().cpu().numpy() for name, each in self.model.state_dict().items()
+        }
+        return Weights(self.architecture, self.hyperparameters, arrays, self.record)
 
 
 def save_generator(
@@ -118,13 +124,13 @@ def save_released(path: Path, loaded: LoadedGenerator, facts: Mapping[str, Any])
         **loaded.record,
         **facts,
     }
-    arrays = loaded.model.state_dict()
+    arrays = loaded.weights.arrays
     if record.get(KERNELS) == HALF:
         arrays = {
-            name: value.half() if value.ndim > 1 and value.is_floating_point() else value
+            name: value.astype(np.float16) if value.ndim > 1 and value.dtype.kind == "f" else value
             for name, value in arrays.items()
         }
-    write_tensors(path, arrays, record)
+    write_arrays(path, arrays, record)
 
 
 def load_generator(path: Path) -> LoadedGenerator:
@@ -133,26 +139,51 @@ def load_generator(path: Path) -> LoadedGenerator:
     Raises:
         CheckpointError: the file is missing, no checkpoint, or has no weights of a known generator.
     """
-    if not path.exists():
-        raise CheckpointError(
-            f"{path} does not exist: give a weights file, or a released model by its name: "
-            f"{', '.join(released_names())}"
-        )
-    content = _released(path) if path.suffix == SUFFIX else load(path)
     try:
+        weights = read_weights(path)
+        if weights is not None:
+            return built(weights)
+        if path.suffix == SUFFIX:
+            arrays, _ = read_arrays(path)
+            content: dict[str, Any] = {
+                name: torch.from_numpy(each) for name, each in arrays.items()
+            }
+        else:
+            content = load(path)
         if content.get("format") == FORMAT:
-            architecture, arguments, state, record = _ours(content)
+            architecture, arguments = content["architecture"], content["hyperparameters"]
+            state = content["state_dict"]
+            record = {key: value for key, value in content.items() if key not in BUILT}
         else:
             (architecture, arguments, state), record = find_generator(content), {}
-        if architecture not in ARCHITECTURES:
-            raise ValueError(f"architecture {architecture!r}; known are {', '.join(ARCHITECTURES)}")
-        model = ARCHITECTURES[architecture](**arguments)
-        _fill(model, state)
+        return _built(architecture, arguments, state, record)
     except KeyError as error:
         raise CheckpointError(f"{path} is incomplete: {error} is missing") from error
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         told = " ".join(str(error).split("\n\t")[:_LINES])
         raise CheckpointError(f"{path} cannot be loaded as a generator: {told}") from error
+
+
+def built(weights: Weights) -> LoadedGenerator:
+    """Return the generator with these weights, which are copied.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: they are not those of a generator of ours.
+    """
+    state = {name: torch.from_numpy(np.array(each)) for name, each in weights.arrays.items()}
+    return _built(weights.architecture, weights.hyperparameters, state, weights.record)
+
+
+def _built(
+    architecture: str,
+    arguments: dict[str, Any],
+    state: Mapping[str, Tensor],
+    record: dict[str, Any],
+) -> LoadedGenerator:
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture!r}; known are {', '.join(ARCHITECTURES)}")
+    model = ARCHITECTURES[architecture](**arguments)
+    _fill(model, state)
     return LoadedGenerator(model.eval(), architecture, arguments, arguments["scale"], record)
 
 
@@ -181,15 +212,3 @@ def _fill(model: SRGenerator, state: Mapping[str, Tensor]) -> None:
         told = [f"it lacks {some(missing)}"] * bool(missing)
         told += [f"it has {some(unexpected)} besides"] * bool(unexpected)
         raise ValueError(" and ".join(told))
-
-
-def _released(path: Path) -> dict[str, Any]:
-    """Return a safetensors file's content in the form that `load` returns."""
-    state, record = read_tensors(path)
-    return {**record, "state_dict": state} if record is not None else dict(state)
-
-
-def _ours(content: dict[str, Any]) -> tuple[str, dict[str, Any], Any, dict[str, Any]]:
-    built = {"format", "architecture", "hyperparameters", "scale", "state_dict"}
-    record = {key: value for key, value in content.items() if key not in built}
-    return content["architecture"], content["hyperparameters"], content["state_dict"], record

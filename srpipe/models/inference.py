@@ -3,12 +3,12 @@
 import torch
 
 from srpipe.core import memory
-from srpipe.core.errors import CheckpointError
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.consistency import make_consistent
 from srpipe.imaging.resample import to_grey
 from srpipe.imaging.tensors import to_channels, to_image_tensor
 from srpipe.models.base import SRGenerator
+from srpipe.models.running import guarded, require_finite, size
 
 
 def super_resolve(
@@ -49,22 +49,13 @@ def unrounded(
         CheckpointError: the output is not finite.
         NotEnoughMemoryError: memory does not suffice for an image of this size.
     """
-    advice = (
-        "Take smaller tiles (srpipe upscale --tile), a smaller image or a generator that needs "
-        "less (plain_sr_small_x4 the least), or close other programs"
-        + ("." if device == "cpu" else ", or set SRPIPE_DEVICE=cpu.")
-    )
-    with memory.guarded(f"super-resolving {_size(lr, model.scale)} on {device}", advice):
+    with guarded(lr.shape, model.scale, device):
         sr = _unrounded(model, lr, device, bf16)
     if consistent:
-        with memory.guarded(f"making {_size(lr, model.scale)} consistent", "Take a smaller image."):
+        what = f"making {size(lr.shape, model.scale)} consistent"
+        with memory.guarded(what, "Take a smaller image."):
             sr = make_consistent(sr, to_grey(to_image_tensor(lr)[0, 0].numpy()))
     return sr
-
-
-def _size(lr: RecordedImage | FloatImage, scale: int) -> str:
-    height, width = lr.shape
-    return f"{width}x{height} pixels to {width * scale}x{height * scale}"
 
 
 def _unrounded(
@@ -80,10 +71,6 @@ def _unrounded(
         sr = model(to_channels(grey, model.channels)).mean(dim=1)[0]
     if was_training:
         model.train()
-    if not bool(sr.isfinite().all()):
-        raise CheckpointError(
-            "the generator gives values that are no numbers: its weights are damaged, or its "
-            "training diverged. Train it again with lower learning rates."
-        )
+    require_finite(bool(sr.isfinite().all()))
     result: FloatImage = sr.float().cpu().numpy()
     return result

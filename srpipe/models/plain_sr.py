@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srpipe.models.base import SKIP_GAIN, SKIP_RADIUS, SRGenerator, local_detail, upscale_bicubic
+from srpipe.models.base import SRGenerator, local_detail, upscale_bicubic
+from srpipe.models.form import SKIP_GAIN, plain_sr_reach
 
 # Hidden layers start as identity plus this fraction of He initialisation.
 NOISE = 0.1
@@ -90,12 +91,8 @@ class PlainSR(SRGenerator):
 
     @property
     def reach(self) -> int:
-        """LR pixels beside its own that an SR pixel depends on: 16 for 12 hidden layers.
-
-        One a convolution, and the radius of the mean that `local_detail` subtracts; the bicubic
-        skip alone reaches 2.
-        """
-        return SKIP_RADIUS + len(self.body) + 2
+        """See `form.plain_sr_reach`."""
+        return plain_sr_reach(len(self.body))
 
     def forward(self, lr: Tensor) -> Tensor:
         """Super-resolve a batch.

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from srpipe.models.base import SKIP_GAIN, SKIP_RADIUS, SRGenerator, local_detail, upscale_bicubic
+from srpipe.models.base import SRGenerator, local_detail, upscale_bicubic
+from srpipe.models.form import SKIP_GAIN, srresnet_reach
 
 
 class SeparableConv2d(nn.Module):
@@ -158,16 +159,8 @@ class SRResNet(SRGenerator):
 
     @property
     def reach(self) -> int:
-        """LR pixels beside its own that an SR pixel depends on: 40 for 16 blocks at 4x.
-
-        Backwards from the output: the last 9x9 convolution reaches 4 SR pixels; each PixelShuffle
-        halves that, rounded up, and the 3x3 convolution before it adds one.
-        """
-        reach = 4
-        for _ in self.upsampler:
-            reach = -(-reach // 2) + 1
-        at_lr = 1 + 2 * len(self.residual) + 4  # convblock, residual blocks, initial
-        return reach + at_lr + (SKIP_RADIUS if self.bicubic_skip else 0)
+        """See `form.srresnet_reach`."""
+        return srresnet_reach(len(self.residual), self.scale, self.bicubic_skip)
 
     def forward(self, lr: Tensor) -> Tensor:
         """Super-resolve a batch.
