@@ -13,7 +13,8 @@ from app.uploads import plain, result_name, shown_name
 from app.viewer.show import WHITE, Panel, amplified, panel, reduction, show
 from app.work import Result, compare, compare_sample, enhance, figures
 from srpipe.core.errors import SrpipeError
-from srpipe.enhance.upscale import Method, load, method
+from srpipe.enhance.engine import load
+from srpipe.enhance.upscale import Method, method
 from srpipe.imaging.arrays import GreyImage
 from srpipe.models.released import DEFAULT, released_names
 from srpipe.trust.interval import RECORD
@@ -93,7 +94,7 @@ def _show_result(key: tuple[str, ...], given: str, data: bytes, kind: str, used:
             result, told = _made(given, data, kind, used)
         panels = _panels(result, used)
         show(panels)
-        name = result_name(given, result.suffix, used.generator.scale)
+        name = result_name(given, result.suffix, used.network.scale)
         shown = Shown(key, panels, figures(result), result.data, name, told)
         st.session_state["shown"] = shown
     else:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from srpipe.cli.extras import require
 from srpipe.cli.options import Commands, add_sixteen_bit, positive, raw_text
 from srpipe.core import environment
 from srpipe.core.errors import DataError
+from srpipe.core.extras import require
 from srpipe.core.files import rounded, write_json
 
 EVALUATE = """\

@@ -2,8 +2,8 @@
 
 import argparse
 
-from srpipe.cli.extras import require
 from srpipe.cli.options import Commands
+from srpipe.core.extras import require
 
 
 def add_to(commands: Commands) -> None:

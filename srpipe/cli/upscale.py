@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srpipe.cli.extras import require
 from srpipe.cli.options import Commands, add_sixteen_bit, positive, raw_text, share
 from srpipe.core import console
 from srpipe.core.errors import DataError, SettingsError
+from srpipe.core.extras import require
 from srpipe.models.released import DEFAULT, released_names
 
 if TYPE_CHECKING:

@@ -3,13 +3,15 @@
 import argparse
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from srpipe.cli.options import Commands, raw_text, share
 from srpipe.core import console
 from srpipe.core.errors import CheckpointError, DataError
-from srpipe.core.files import sha256
+from srpipe.core.extras import require
+from srpipe.core.files import replacing, sha256
 
 EXPORT = """\
 Write a generator in a form that other tools read, by the suffix of --out:
@@ -17,14 +19,18 @@ Write a generator in a form that other tools read, by the suffix of --out:
   .safetensors  the arrays, and a JSON record of what they are: architecture, scale, settings of the
                 training, commit, data, scores, SHA-256 (as the released files);
                 with --half the kernels are float16, and float32 again when loaded
-  .pt           the plain Swift-SRGAN form, a bare state dict; for swift_srgan without bicubic_skip
+  .onnx         the network as an ONNX graph in float32, of any height and width: lr, (N, channels,
+                height, width) in [0, 1], to sr; with the same record in its metadata
+  .pt, .pth     the plain Swift-SRGAN form, a bare state dict; for swift_srgan without bicubic_skip
 
-spandrel, and so chaiNNer and ComfyUI, load both of a swift_srgan without bicubic_skip.
+spandrel, and so chaiNNer and ComfyUI, load .safetensors and .pt of a swift_srgan without
+bicubic_skip.
 """
 EXPORT_EXAMPLE = """\
-example:
+examples:
   srpipe export --weights models/generator.pt --out mine.safetensors \\
                 --data "88 radiographs of our clinic" --scores metrics/evaluate.json
+  srpipe export --weights plain_sr_x4 --out plain_sr_x4.onnx
 """
 INTERPOLATE = """\
 Interpolate two generators: weights (1 - alpha) * PIXEL + alpha * ADVERSARIAL (ESRGAN's network
@@ -81,28 +87,56 @@ def add_to(commands: Commands) -> None:
 
 def run_export(options: argparse.Namespace) -> None:
     """Write a generator in another form."""
-    from srpipe.models.checkpoint import HALF, KERNELS, load_generator, save_plain, save_released
     from srpipe.models.released import SUFFIX, weights_file
+    from srpipe.models.weights import HALF, KERNELS
 
-    loaded = load_generator(weights_file(options.weights))
+    suffix = options.out.suffix.lower()
+    if suffix not in (SUFFIX, ".onnx", ".pt", ".pth"):
+        raise CheckpointError(
+            f"--out is {options.out}: its suffix says the form, and must be {SUFFIX}, .onnx, .pt "
+            "or .pth (srpipe export --help)"
+        )
+    source = weights_file(options.weights)
     facts = {"data": options.data, "licence": options.licence}
     given = {name: value for name, value in facts.items() if value is not None}
     if options.scores is not None:
         given["scores"] = _read_scores(options.scores)
+    named = [f"--{name}" for name in given]
     if options.half:
         given[KERNELS] = HALF
-    if options.out.suffix == SUFFIX:
-        # Recorded entries stay: a file may be exported again to add its scores.
-        save_released(options.out, loaded, {"commit": commit(), **loaded.record, **given})
-    elif given:
-        named = ["half" if name == KERNELS else name for name in given]
+    bare = suffix in (".pt", ".pth")
+    if (bare and named) or (options.half and suffix != SUFFIX):
+        named += ["--half"] * options.half
+        forms = SUFFIX if options.half else f"{SUFFIX} or .onnx"
         raise CheckpointError(
-            f"--out is {options.out}: only a {SUFFIX} file can hold what comes with "
-            f"{', '.join(f'--{name}' for name in named)}. Name such a file, or leave them out"
+            f"--out is {options.out}: only a {forms} file can hold what comes with "
+            f"{', '.join(named)}. Name such a file, or leave them out"
         )
+    if suffix == ".onnx":
+        _write_onnx(options.out, source, given)
     else:
-        save_plain(options.out, loaded)
+        require("torch", f"writing a {suffix} file")
+        from srpipe.models.checkpoint import load_generator, save_plain, save_released
+
+        loaded = load_generator(source)
+        if suffix == SUFFIX:
+            # Recorded entries stay: a file may be exported again to add its scores.
+            save_released(options.out, loaded, {"commit": commit(), **loaded.record, **given})
+        else:
+            save_plain(options.out, loaded)
     console.say(f"wrote {options.out}")
+
+
+def _write_onnx(out: Path, source: Path, facts: dict[str, Any]) -> None:
+    """Write a generator as an ONNX graph; of a released file, without torch."""
+    from srpipe.enhance.engine import load
+    from srpipe.runtime.graph import model_bytes
+
+    weights = load(source).plain
+    record = {"commit": commit(), **weights.record, **facts}
+    data = model_bytes(replace(weights, record=record))
+    with replacing(out) as temporary:
+        temporary.write_bytes(data)
 
 
 def commit(code: Path = CODE) -> str:
@@ -141,6 +175,7 @@ def _read_scores(path: Path) -> dict[str, Any]:
 
 def run_interpolate(options: argparse.Namespace) -> None:
     """Write an interpolated generator."""
+    require("torch", "srpipe interpolate")
     from srpipe.models.checkpoint import load_generator, save_generator
     from srpipe.models.interpolate import interpolate
     from srpipe.models.released import weights_file

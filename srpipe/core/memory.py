@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from srpipe.core.errors import NotEnoughMemoryError
 
-# What torch and the loader of libraries say, which have no exception of their own for it on the
-# CPU; torch's for GPUs is a RuntimeError too.
+# What torch, ONNX Runtime and the loader of libraries say, which have no exception of their own for
+# it on the CPU; torch's for GPUs is a RuntimeError too.
 _SIGNS = re.compile(
     "can't allocate memory|not enough memory|out of memory|std::bad_alloc|ALLOC_FAILED"
-    "|failed to map segment"
+    "|failed to map segment|Failed to allocate memory"
 )
-_BYTES = re.compile(r"allocate (\d+) bytes")
+_BYTES = re.compile(r"allocate (\d+) bytes|buffer of size (\d+)")
 _UNITS = re.compile(r"allocate ([\d.]+ [KMGTP]i?B)")
 
 
@@ -30,7 +30,7 @@ def described(error: BaseException, what: str, advice: str) -> str:
     """Return the message: what was done, how much was wanted if that is known, what helps."""
     text = str(error)
     if found := _BYTES.search(text):
-        megabytes = int(found[1]) / 1e6
+        megabytes = int(found[1] or found[2]) / 1e6
         wanted = f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
     elif found := _UNITS.search(text):
         wanted = found[1]

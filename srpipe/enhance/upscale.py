@@ -10,14 +10,12 @@ to white, and what comes out is mapped back, in floating point from end to end:
                      stays constant.
 """
 
-import copy
-import functools
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +25,8 @@ import srpipe
 from srpipe.core import console, environment
 from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, SettingsError
 from srpipe.core.files import replacing, sha256
+from srpipe.enhance import engine
+from srpipe.enhance.engine import Precision
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
 from srpipe.enhance.written import TIFF_SUFFIXES, encode_grey, write_half_width
@@ -43,13 +43,12 @@ from srpipe.formats.raster import (
 )
 from srpipe.imaging.arrays import FloatImage, GreyImage
 from srpipe.imaging.resample import MIN_LR_SIDE
-from srpipe.models.checkpoint import LoadedGenerator, load_generator
-from srpipe.models.inference import unrounded
-from srpipe.models.interpolate import interpolate
 from srpipe.models.released import DEFAULT, weights_file
 from srpipe.trust.interval import REACH, Interval, of_record
 
-Precision = Literal["fp32", "bf16"]
+if TYPE_CHECKING:
+    from srpipe.models.checkpoint import LoadedGenerator
+
 # The ends of `alpha`: PERCEPTION is FIDELITY after adversarial epochs, so that what lies between
 # their weights is a network too. (The default, trained over acquisitions, is another network.)
 FIDELITY, PERCEPTION = "plain_sr_ideal_x4", "plain_sr_x4_adversarial"
@@ -60,7 +59,6 @@ class Method:
     """A generator with the settings that it is used with; made by `method`.
 
     Attributes:
-        generator: the weights.
         network: what it makes of a piece of an image, with the settings.
         interval: of the weights; None if it was not asked for.
         provenance: what files are to say of it all.
@@ -68,7 +66,6 @@ class Method:
         tile: side of the pieces in LR pixels, without their overlap.
     """
 
-    generator: LoadedGenerator
     network: Network
     interval: Interval | None
     provenance: Provenance
@@ -115,10 +112,11 @@ def method(
         )
     if alpha is None:
         weights = DEFAULT if weights is None else weights
-        loaded, files = load(weights), [weights_file(weights)]
+        loaded, files = engine.load(weights), [weights_file(weights)]
         model = files[0].stem if files[0] != Path(weights) else files[0].name
     else:
-        loaded, files = _mixed(alpha), [weights_file(FIDELITY), weights_file(PERCEPTION)]
+        loaded = engine.mixture(FIDELITY, PERCEPTION, alpha)
+        files = [weights_file(FIDELITY), weights_file(PERCEPTION)]
         model = f"{FIDELITY} to {PERCEPTION}, alpha {alpha:g}"
     provenance = Provenance(
         version=srpipe.__version__,
@@ -130,12 +128,12 @@ def method(
     device = environment.device_name(device)
     network = _network(loaded, consistent, precision, device, tile)
     widths = of_record(loaded.record, model) if interval else None
-    return Method(loaded, network, widths, provenance, device, tile)
+    return Method(network, widths, provenance, device, tile)
 
 
 def upscale(
     image: GreyImage,
-    weights: str | Path | LoadedGenerator = DEFAULT,
+    weights: "str | Path | LoadedGenerator" = DEFAULT,
     *,
     consistent: bool = False,
     precision: Precision = "fp32",
@@ -168,25 +166,18 @@ def upscale(
             f"an image is {image.dtype} of shape {image.shape}: give uint8 (h, w), 0 black to 255 "
             "white (srpipe.formats.raster.read_file reads files so)"
         )
-    loaded = weights if isinstance(weights, LoadedGenerator) else load(weights)
+    loaded = engine.load(weights) if isinstance(weights, str | Path) else engine.Generator(weights)
     device = environment.device_name(device)
     network = _network(loaded, consistent, precision, device, tile)
     return _upscaled(Values(image, 0, 255, 8, ()), network, tile)[0]
 
 
 def _network(
-    loaded: LoadedGenerator, consistent: bool, precision: Precision, device: str, tile: int
+    loaded: engine.Generator, consistent: bool, precision: Precision, device: str, tile: int
 ) -> Network:
-    if precision not in get_args(Precision):
-        raise SettingsError(
-            f"precision is {precision!r}: give one of {', '.join(get_args(Precision))}"
-        )
     if tile < MIN_LR_SIDE:
         raise SettingsError(f"the tile is {tile} LR pixels: give at least {MIN_LR_SIDE}")
-    # A copy, because other threads may use the loaded one on the CPU.
-    model = loaded.model if device == "cpu" else copy.deepcopy(loaded.model).to(device)
-    run = functools.partial(unrounded, model, device=device, bf16=precision == "bf16")
-    network = Network(run, loaded.scale, loaded.model.reach)
+    network = engine.network(loaded, precision, device)
     return consistent_network(network) if consistent else network
 
 
@@ -201,28 +192,6 @@ def require_size(image: npt.NDArray[Any]) -> None:
             f"the image is {image.shape[1]}x{image.shape[0]} pixels: both sides must be at least "
             f"{MIN_LR_SIDE}"
         )
-
-
-def load(weights: str | Path = DEFAULT) -> LoadedGenerator:
-    """Load a generator by a released model's name or from a file; the last few are cached.
-
-    Raises:
-        CheckpointError: it cannot be loaded.
-    """
-    path = weights_file(weights)
-    # Of a file: a replaced one, even of the same size and time, is another.
-    state = path.stat() if path.exists() else None
-    return _loaded(path, state and (state.st_ino, state.st_size, state.st_mtime_ns))
-
-
-@functools.lru_cache(maxsize=4)
-def _mixed(alpha: float) -> LoadedGenerator:
-    return interpolate(load(FIDELITY), load(PERCEPTION), alpha)
-
-
-@functools.lru_cache(maxsize=4)
-def _loaded(path: Path, state: tuple[int, int, int] | None) -> LoadedGenerator:
-    return load_generator(path)
 
 
 def upscale_values(values: Values, method: Method) -> npt.NDArray[Any]:

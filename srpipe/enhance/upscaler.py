@@ -3,18 +3,21 @@
 import io
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 
 from srpipe.core.errors import ImageError
+from srpipe.enhance.engine import Precision
 from srpipe.enhance.tiles import DEFAULT_TILE, in_tiles
-from srpipe.enhance.upscale import Method, Precision, method, require_size, upscale_values
+from srpipe.enhance.upscale import Method, method, require_size, upscale_values
 from srpipe.formats.raster import Values
 from srpipe.imaging.arrays import FloatImage
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 
@@ -109,11 +112,11 @@ class Upscaler:
         made: Any
         if isinstance(given, np.ndarray):
             made = self._array(given)
-        elif isinstance(given, torch.Tensor):
-            made = self._tensor(given)
         elif isinstance(given, Image.Image):
             made = self._picture(given)
-        elif "pydicom" in sys.modules and isinstance(given, sys.modules["pydicom"].Dataset):
+        elif _is(given, "torch", "Tensor"):
+            made = self._tensor(given)
+        elif _is(given, "pydicom", "Dataset"):
             made = self._dataset(given)
         else:
             raise ImageError(
@@ -149,7 +152,9 @@ class Upscaler:
             made[piece.place(network.scale)] = sr
         return made
 
-    def _tensor(self, image: torch.Tensor) -> torch.Tensor:
+    def _tensor(self, image: "torch.Tensor") -> "torch.Tensor":
+        import torch
+
         array = image.detach().cpu().numpy()
         if array.ndim < 2 or 0 in array.shape:
             raise ImageError(f"a tensor is of shape {array.shape}: give (..., h, w)")
@@ -187,3 +192,8 @@ class Upscaler:
         sr = upscale_values(radiograph.values, self._method)
         origin = origin_of(buffer.getvalue(), self._method)
         return dcmread(io.BytesIO(dicom_derived.encode(radiograph, sr, origin)))
+
+
+def _is(value: Any, package: str, kind: str) -> bool:
+    """Say whether a value is of a class of a package, which need not be installed."""
+    return package in sys.modules and isinstance(value, getattr(sys.modules[package], kind))

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -334,12 +335,9 @@ def test_a_stop_leaves_no_half_file(ours: Path, make_image: MakeImage, how: sign
 
 
 @pytest.mark.parametrize(
-    ("weights", "spare", "wanted"),
-    [("swift_srgan_x4", 500_000_000, "604 MB"), ("plain_sr_x4", 56_000_000, "38 MB")],
+    ("weights", "spare"), [("swift_srgan_x4", 500_000_000), ("plain_sr_x4", 56_000_000)]
 )
-def test_an_image_too_large_for_the_memory(
-    tmp_path: Path, weights: str, spare: int, wanted: str
-) -> None:
+def test_an_image_too_large_for_the_memory(tmp_path: Path, weights: str, spare: int) -> None:
     """One message: which image, what size, how much was wanted, what helps; results before it stay.
 
     In a process of its own, with that many bytes to spare.
@@ -362,10 +360,11 @@ def test_an_image_too_large_for_the_memory(
     message = done.stderr.replace("\r", "\n").splitlines()[-1]
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
-    assert message == (
-        "error: small/b.png: memory does not suffice for super-resolving 384x384 pixels to "
-        f"1536x1536 on cpu: another {wanted} were not to be had. Take smaller tiles (srpipe "
-        "upscale --tile), a smaller image or a generator that needs less (plain_sr_small_x4 the "
-        "least), or close other programs."
+    assert re.fullmatch(
+        r"error: small/b\.png: memory does not suffice for super-resolving 384x384 pixels to "
+        r"1536x1536 on cpu: another [1-9]\d* MB were not to be had\. Take smaller tiles \(srpipe "
+        r"upscale --tile\), a smaller image or a generator that needs less \(plain_sr_small_x4 the "
+        r"least\), or close other programs\.",
+        message,
     )
     assert list(upscaled(tmp_path / "large")) == ["a.png"]

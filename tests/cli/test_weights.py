@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from safetensors import safe_open
@@ -16,6 +17,7 @@ from srpipe.cli.main import main
 from srpipe.cli.weights import commit
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.interpolate import same_weights
+from srpipe.models.released import weights_file
 from tests.cli.conftest import Refused
 from tests.conftest import MakeImage
 from tests.enhance.generators import ARGUMENTS, save_swift
@@ -210,6 +212,41 @@ def test_export_in_half_the_room(ours: Path) -> None:
     assert kernel.dtype == torch.float16
 
 
+@pytest.mark.parametrize("kind", ["weights", "ours", "plain_sr_x4"])
+def test_export_writes_a_graph(
+    kind: str, request: pytest.FixtureRequest, make_image: MakeImage
+) -> None:
+    """ONNX Runtime alone makes the same image of it, of any size; the record is in its metadata."""
+    given = str(request.getfixturevalue(kind)) if kind != "plain_sr_x4" else kind
+    main(["export", "--weights", given, "--out", "made/mine.onnx", "--data", "88 radiographs"])
+    engine = onnxruntime.InferenceSession("made/mine.onnx")
+    (lr,) = engine.get_inputs()
+    record = json.loads(engine.get_modelmeta().custom_metadata_map["srpipe"])
+    assert (lr.name, record["data"], "commit" in record) == ("lr", "88 radiographs", True)
+    ours = load_generator(weights_file(given))
+    for shape in ((20, 28), (33, 17)):
+        image = make_image(0, *shape) / np.float32(255)
+        (sr,) = engine.run(["sr"], {"lr": image[None, None]})
+        with torch.no_grad():
+            wanted = ours.model(torch.from_numpy(image)[None, None])
+        np.testing.assert_allclose(sr, wanted.numpy(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("out", ["mine.onxx", "mine", "mine.ckpt", "mine.safetensors.bak"])
+def test_an_unknown_suffix_is_refused(weights: Path, refused: Refused, out: str) -> None:
+    """A torch file under another tool's name would be found out only there."""
+    message = refused("export", "--weights", weights, "--out", out)
+    assert f"--out is {out}: its suffix says the form, and must be .safetensors, .onnx" in message
+    assert not Path(out).exists()
+
+
+def test_a_graph_has_no_half_precision(weights: Path, refused: Refused) -> None:
+    """It is float32, and `--half` is not left out in silence."""
+    message = refused("export", "--weights", weights, "--out", "mine.onnx", "--half")
+    assert "only a .safetensors file can hold what comes with --half" in message
+    assert not Path("mine.onnx").exists()
+
+
 FACTS = [["--data", "x"], ["--licence", "x"], ["--scores", "scores.json"], ["--half"]]
 
 
@@ -218,7 +255,8 @@ def test_the_plain_form_has_no_record(weights: Path, refused: Refused, fact: lis
     """What it could not hold is not left out in silence."""
     Path("scores.json").write_text("{}")
     message = refused("export", "--weights", weights, "--out", "plain.pt", *fact)
-    assert "only a .safetensors file can hold what comes with " + fact[0] in message
+    forms = ".safetensors" if fact[0] == "--half" else ".safetensors or .onnx"
+    assert f"only a {forms} file can hold what comes with {fact[0]}" in message
     assert not Path("plain.pt").exists()
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from srpipe.cli import extras
-from srpipe.cli.extras import MissingPackageError, require
+from srpipe.core import extras
 from srpipe.core.errors import SrpipeError
+from srpipe.core.extras import MissingPackageError, require
 
 
 def test_all_that_is_missing_is_named_with_the_way_to_get_it(

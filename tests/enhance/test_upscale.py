@@ -13,10 +13,10 @@ from PIL import Image
 import srpipe
 from srpipe.core.errors import CheckpointError, DataError, ImageError, OutputError, SettingsError
 from srpipe.core.files import sha256
+from srpipe.enhance.engine import load
 from srpipe.enhance.upscale import (
     FIDELITY,
     PERCEPTION,
-    load,
     method,
     targets,
     upscale,

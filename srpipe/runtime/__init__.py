@@ -1,0 +1,1 @@
+"""Running generators without torch: as ONNX graphs, on ONNX Runtime."""
