@@ -6,11 +6,14 @@ One LR radiograph of 256x256 becomes one of 1024x1024, on one thread. The publis
 predecessor's own network, in its own form (RGB, 9x9 convolution at the SR image's size), and in
 whichever memory layout it is faster (its memory: channels last, as ours); weights do not change
 what it costs, so random ones serve. Time: the forward pass, in turn, in rounds of which each gives
-a ratio; bf16 is autocast, for both. Memory: the most that one forward pass needs beyond what the
-process held before it, in a process of its own. What is printed holds for the CPU that it names.
+a ratio; bf16 is autocast, for both. On ONNX Runtime, which runs released models on the CPU, ours is
+measured against the published one in float32 on torch. Memory: the most that one forward pass of
+torch needs beyond what the process held before it, in a process of its own. What is printed holds
+for the CPU that it names.
 """
 
 import argparse
+import os
 import resource
 import statistics
 import sys
@@ -20,6 +23,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +35,8 @@ from srpipe.evaluation.tables import aligned_table
 from srpipe.models.base import SRGenerator
 from srpipe.models.checkpoint import load_generator, require_scale
 from srpipe.models.released import weights_file
+from srpipe.models.weights import Weights
+from srpipe.runtime.session import session
 
 SCALE = 4
 LR_SIDE = 256
@@ -49,6 +55,7 @@ class Figures:
 
     bf16: Spread
     fp32: Spread
+    onnx: Spread
     memory: float
     peak_bytes: float
     published_bytes: float
@@ -79,12 +86,15 @@ def main() -> None:
 
 def measure(weights: Mapping[str, Path], *, quick: bool) -> dict[str, Figures]:
     """Return the figures of generators by their names, all measured in one run."""
-    cases = {(PUBLISHED, bf16): _fastest_published(bf16) for bf16 in (True, False)}
+    cases: dict[tuple[str, bool | None], Callable[[], object]] = {
+        (PUBLISHED, bf16): _fastest_published(bf16) for bf16 in (True, False)
+    }
     for name, path in weights.items():
         loaded = load_generator(path)
         require_scale(loaded, SCALE, path)
         for bf16 in (True, False):
             cases[name, bf16] = _forward(loaded.model, bf16, torch.channels_last)
+        cases[name, None] = _on_onnx_runtime(loaded.weights)
     console.say("times ...")
     speeds = in_turn({key: timed(work, 1, "cpu") for key, work in cases.items()}, ROUNDS[quick])
     console.say("memory ...")
@@ -94,7 +104,8 @@ def measure(weights: Mapping[str, Path], *, quick: bool) -> dict[str, Figures]:
     for name, path in weights.items():
         times = [ratios(speeds[name, bf16], speeds[PUBLISHED, bf16]) for bf16 in (True, False)]
         peak = peak_memory(path, runs)
-        result[name] = Figures(times[0], times[1], published / peak, peak, published)
+        onnx = ratios(speeds[name, None], speeds[PUBLISHED, False])
+        result[name] = Figures(times[0], times[1], onnx, published / peak, peak, published)
     return result
 
 
@@ -109,6 +120,14 @@ def _forward(model: nn.Module, bf16: bool, layout: torch.memory_format) -> Calla
 
     run()
     return run
+
+
+def _on_onnx_runtime(weights: Weights) -> Callable[[], object]:
+    """Return the same on ONNX Runtime, on one thread."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when a session starts
+    run, lr = session(weights), np.random.default_rng(0).random((LR_SIDE, LR_SIDE), np.float32)
+    run(lr)
+    return lambda: run(lr)
 
 
 def _fastest_published(bf16: bool) -> Callable[[], Tensor]:
@@ -166,20 +185,27 @@ def as_json(figures: Figures) -> dict[str, object]:
     return {
         "cpu_time_ratio_bf16": figures.bf16.median,
         "cpu_time_ratio_fp32": figures.fp32.median,
+        "cpu_time_ratio_onnx": figures.onnx.median,
         "peak_memory_ratio": figures.memory,
-        "quartiles": {"bf16": asdict(figures.bf16), "fp32": asdict(figures.fp32)},
+        "quartiles": {name: asdict(getattr(figures, name)) for name in ("bf16", "fp32", "onnx")},
         "cpu": cpu(),
     }
 
 
 def text(found: dict[str, Figures]) -> str:
     """Return a Markdown table, and how it is to be read."""
-    head = ["generator", "times faster, bf16", "times faster, fp32", "less memory", "peak (MB)"]
+    times = [f"times faster, {how}" for how in ("bf16", "fp32", "ONNX Runtime")]
+    head = ["generator", *times, "less memory", "peak (MB)"]
     rows = [
-        [name, each.bf16.text(1), each.fp32.text(1), f"{each.memory:.1f}", _mb(each.peak_bytes)]
+        [
+            name,
+            *(how.text(1) for how in (each.bf16, each.fp32, each.onnx)),
+            f"{each.memory:.1f}",
+            _mb(each.peak_bytes),
+        ]
         for name, each in found.items()
     ]
-    rows.append([PUBLISHED, "1", "1", "1", _mb(next(iter(found.values())).published_bytes)])
+    rows.append([PUBLISHED, "1", "1", "1", "1", _mb(next(iter(found.values())).published_bytes)])
     measured = f"One 256x256 image; published over ours, median (quartiles). {cpu()}"
     return f"{aligned_table(head, rows)}\n\n{measured}"
 

@@ -123,10 +123,9 @@ def device_name(wanted: str | None = None) -> str:
         MissingPackageError: it needs torch, which is not installed.
     """
     given = wanted or os.environ.get("SRPIPE_DEVICE", "auto")
-    if find_spec("torch") is None:
-        if given not in ("auto", "cpu"):
-            extras.require("torch", f"the device {given!r}")
+    if given == "cpu" or (given == "auto" and find_spec("torch") is None):
         return "cpu"
+    extras.require("torch", f"the device {given!r}")
     import torch  # here, so that stages without a network do not load it
 
     if given == "auto":
