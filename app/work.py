@@ -13,8 +13,8 @@ from srpipe.enhance.upscale import Enhanced, Method, given_range, upscale_bytes
 from srpipe.formats.raster import Values, encode_png, is_dicom, read_values, to_eight_bits
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.resample import bicubic, crop_to_multiple, downsample, to_grey
+from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
-from srpipe.metrics.scores import psnr, squared_error
 
 # Memory is that of one image, however many sessions there are; the CPUs are shared anyway.
 _one_at_a_time = threading.Lock()

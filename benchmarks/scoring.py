@@ -31,8 +31,8 @@ from srpipe.imaging.resample import downsample
 from srpipe.imaging.tensors import one_thread, to_image_tensor
 from srpipe.metrics import mask, perception
 from srpipe.metrics.baselines import baseline_images
+from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.features import ContentFeatures, efficientnet_lite0_features
-from srpipe.metrics.scores import psnr, squared_error
 
 SCALE = 4
 METHODS = 3

@@ -21,8 +21,8 @@ from srpipe.evaluation.intervals import bootstrap
 from srpipe.imaging.arrays import GreyImage, RecordedImage
 from srpipe.imaging.resample import bicubic
 from srpipe.metrics.baselines import baseline_images, denoised
+from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
-from srpipe.metrics.scores import psnr, squared_error
 from srpipe.settings.acquisition import Acquisition
 
 SCORES = ("psnr", "psnr_masked")

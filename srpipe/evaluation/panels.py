@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 
 from srpipe.core.files import replacing
 from srpipe.imaging.arrays import GreyImage
-from srpipe.metrics.scores import Reference, Scores, squared_error
+from srpipe.metrics.error import squared_error
+from srpipe.metrics.scores import Reference, Scores
 
 DETAIL = 192
 # Error maps saturate at this fraction of full range.

@@ -6,7 +6,6 @@ the windows that lie wholly inside the image. The content distance is that of `p
 whole image too.
 """
 
-import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -16,13 +15,12 @@ import numpy.typing as npt
 from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import downsample
 from srpipe.metrics import perception
+from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
 from srpipe.metrics.ssim import RADIUS, ssim_map
 
 Mask = npt.NDArray[np.bool_]
 
-# Identical images have no finite PSNR; this is reported instead (an MSE of 1e-10).
-PSNR_MAX = 100.0
 # Where the windows of SSIM that lie wholly inside the image are centred.
 INSIDE = np.s_[RADIUS:-RADIUS, RADIUS:-RADIUS]
 # For the other scores, higher is better.
@@ -128,17 +126,6 @@ def score(sr: GreyImage, against: Reference) -> Scores:
             perception.features(sr), against.original.features
         ),
     )
-
-
-def squared_error(a: GreyImage, b: GreyImage) -> npt.NDArray[np.float64]:
-    """Return the squared difference in [0, 1] of two 8-bit images of one shape."""
-    difference = (a.astype(np.float64) - b) / 255
-    return difference * difference
-
-
-def psnr(mse: float) -> float:
-    """Return the PSNR in dB at peak 1 of a mean squared error, at most 100 dB."""
-    return PSNR_MAX if mse <= 10 ** (-PSNR_MAX / 10) else -10 * math.log10(mse)
 
 
 def _mean(values: npt.NDArray[np.float64], where: Mask) -> float:

@@ -12,8 +12,8 @@ from srpipe.data.packed import Packed, Pair
 from srpipe.evaluation.acquisitions import COLUMNS, draw, means, scored, scored_images, summary
 from srpipe.imaging.arrays import GreyImage, RecordedImage
 from srpipe.imaging.resample import bicubic, downsample
+from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
-from srpipe.metrics.scores import psnr, squared_error
 from srpipe.settings.acquisition import Acquisition
 
 NOISY = {"noise_4": Acquisition(noise=4.0), "noise_16": Acquisition(noise=16.0)}

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from srpipe.cli.main import main
-from srpipe.metrics.scores import psnr, squared_error
+from srpipe.metrics.error import psnr, squared_error
 from tests.conftest import MakeImage
 from tests.formats.radiographs import encoded, radiograph
 
