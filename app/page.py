@@ -20,6 +20,7 @@ from srpipe.models.released import DEFAULT, released_names
 from srpipe.trust.interval import RECORD
 
 OWN = "Your own"
+MIXTURE = texts.MIXTURE
 LOW, HIGH = "low-resolution: enlarge it", "high-resolution: compare with it"
 
 
@@ -35,10 +36,12 @@ class Shown:
     told: str
 
 
-# Settings that change nothing of the weights; the same for all sessions.
-@st.cache_resource(show_spinner="Loading the model")
-def loaded(name: str, consistent: bool) -> Method:
-    """Return a released model, loaded once."""
+# The same for all sessions; the last few are kept.
+@st.cache_resource(show_spinner="Loading the model", max_entries=8)
+def loaded(name: str, alpha: float, consistent: bool) -> Method:
+    """Return a released model, or for `MIXTURE` that of an alpha, loaded once."""
+    if name == MIXTURE:
+        return method(alpha=alpha, consistent=consistent)
     # A consistent result agrees with LR whatever the error is: not what was calibrated.
     interval = RECORD in load(name).record and not consistent
     return method(name, consistent=consistent, interval=interval)
@@ -64,9 +67,12 @@ def main() -> None:
             kind = st.radio("It is", [LOW, HIGH])
         else:
             st.caption("Synthetic: of nobody. High-resolution, made smaller, and enlarged again.")
-        names = released_names()
+        names = [*released_names(), MIXTURE]
         name = st.selectbox("Model", names, index=names.index(DEFAULT))
         st.caption(texts.MODELS[name])
+        alpha = 0.0
+        if name == MIXTURE:
+            alpha = st.slider("Alpha: from fidelity to sharpness", 0.0, 1.0, 0.5, 0.1)
         consistent = st.checkbox(
             "Consistent", help="The result, made smaller again, is the input within 8-bit rounding."
         )
@@ -77,9 +83,9 @@ def main() -> None:
             return
         given = source if upload is None else shown_name(upload.name)
         data = b"" if upload is None else upload.getvalue()
-        key = (hashlib.sha256(data).hexdigest(), given, kind, name, str(consistent))
+        key = (hashlib.sha256(data).hexdigest(), given, kind, name, str(alpha), str(consistent))
         try:
-            _show_result(key, given, data, kind, loaded(name, consistent))
+            _show_result(key, given, data, kind, loaded(name, alpha, consistent))
         except SrpipeError as error:
             st.session_state.pop("shown", None)
             st.error(plain(str(error)))

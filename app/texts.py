@@ -31,6 +31,7 @@ RISKS = """\
 - Not a medical device; no clinical study was done. One hospital's images; effects of sex, age and
   pathology were not examined.
 """
+MIXTURE = "a mixture: fidelity to sharpness"
 MODELS = {
     "plain_sr_x4": "for radiographs as detectors record them: the default",
     "plain_sr_ideal_x4": "only for images that software made smaller, without noise",
@@ -39,4 +40,5 @@ MODELS = {
     "plain_sr_x4_adversarial": "sharper, and further from the truth: not for measurements",
     "plain_sr_base_x4": "the initial weights of plain_sr_ideal_x4, for comparison",
     "swift_srgan_x4": "Swift-SRGAN (Krishnan et al., 2021), for comparison",
+    MIXTURE: "of plain_sr_ideal_x4 and plain_sr_x4_adversarial; only for images without noise",
 }

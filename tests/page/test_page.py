@@ -77,11 +77,11 @@ def pictures(page: Any) -> dict[str, Array]:
     return found
 
 
-def commanded(folder: Path, name: str, data: bytes) -> bytes:
+def commanded(folder: Path, name: str, data: bytes, *more: str) -> bytes:
     """Return what `srpipe upscale` makes of a file."""
     (folder / "in").mkdir(parents=True)
     (folder / "in" / name).write_bytes(data)
-    main(["upscale", "--images", str(folder / "in"), "--out", str(folder / "out")])
+    main(["upscale", "--images", str(folder / "in"), "--out", str(folder / "out"), *more])
     (made,) = (folder / "out").iterdir()
     return made.read_bytes()
 
@@ -131,7 +131,7 @@ def test_keys_alone_move_the_slider_and_all_pictures(visit: Open) -> None:
     """On a phone's width, which nothing exceeds."""
     page = visit(viewport=PHONE)
     pictures(page)
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider", name="Alpha")
     slider.focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
@@ -188,6 +188,25 @@ def test_the_download_is_what_the_command_makes(
         assert np.array_equal(pictures(page)["SR"], np.asarray(Image.open(io.BytesIO(made))))
     assert not dialogs
     assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_mixture_is_that_of_its_alpha(visit: Open, make_image: MakeImage, tmp_path: Path) -> None:
+    """Chosen by keys; the download is what the command makes with the same alpha."""
+    data = png(make_image(2, 96, 80))
+    page = visit()
+    upload(page, "a.png", data)
+    _, first = downloaded(page, "PNG")
+    page.get_by_role("combobox", name="Model").click()
+    page.keyboard.type("a mixture")
+    page.keyboard.press("Enter")
+    slider = page.get_by_role("slider", name="Alpha")
+    slider.focus()
+    slider.press("ArrowRight")
+    page.get_by_text("alpha 0.6").wait_for()
+    _, made = downloaded(page, "PNG")
+    assert made == commanded(tmp_path, "a.png", data, "--alpha", "0.6")
+    assert made != first
+    assert list(pictures(page)) == ["Bicubic", "SR", "Difference"]
 
 
 def test_two_visitors_at_once_see_their_own(

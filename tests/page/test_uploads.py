@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the page needs the extra app")
 
-from app.texts import MODELS
+from app.texts import MIXTURE, MODELS
 from app.uploads import MOST_BYTES, plain, result_name, result_suffix, shown_name
 from srpipe.models.released import released_names
 from tests.formats.radiographs import encoded, radiograph
@@ -59,4 +59,4 @@ def test_the_server_has_the_limit() -> None:
 
 def test_every_model_is_described() -> None:
     """And none that is not there."""
-    assert sorted(MODELS) == released_names()
+    assert sorted(MODELS) == sorted([*released_names(), MIXTURE])

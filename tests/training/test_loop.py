@@ -649,8 +649,11 @@ def test_too_little_memory_for_a_step(tmp_path: Path, adversarial: int, key: str
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     done = limited(
         "import stages.train, torch, numpy as np\n"
-        "from srpipe.enhance.upscale import upscale\n"
-        "upscale(np.zeros((32, 32), np.uint8), 'swift_srgan_x4')\n",
+        "from srpipe.models.checkpoint import load_generator\n"
+        "from srpipe.models.inference import unrounded\n"
+        "from srpipe.models.released import weights_file\n"
+        "model = load_generator(weights_file('swift_srgan_x4')).model\n"
+        "unrounded(model, np.zeros((32, 32), np.uint8))\n",
         300_000_000,
         "stages.train.main()\n",
         folder,

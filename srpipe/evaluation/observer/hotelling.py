@@ -57,12 +57,13 @@ def trained(absent: Array, present: Array) -> tuple[Array, float]:
     Raises:
         DataError: there are too few crops for so many channels.
     """
-    if len(absent) + len(present) - 2 <= absent.shape[1]:
+    covariance = (np.cov(absent, rowvar=False) + np.cov(present, rowvar=False)) / 2
+    # Few crops span few directions: what a solution has along the others is rounding.
+    if np.linalg.matrix_rank(covariance) < absent.shape[1]:
         raise DataError(
             f"{len(absent)} + {len(present)} crops are too few to train the observer: give more "
             "images, or images in which more places are found"
         )
-    covariance = (np.cov(absent, rowvar=False) + np.cov(present, rowvar=False)) / 2
     means = absent.mean(axis=0), present.mean(axis=0)
     weights = np.linalg.solve(covariance, means[1] - means[0])
     return weights, float(weights @ (means[0] + means[1]) / 2)
