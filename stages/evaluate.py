@@ -17,7 +17,7 @@ from srpipe.evaluation import acquisitions, fairness
 from srpipe.evaluation.curve import curve_table, perception_distortion
 from srpipe.evaluation.gains import summary, with_gains
 from srpipe.evaluation.generated import generated
-from srpipe.evaluation.report import draw_pictures, headline, read_baseline
+from srpipe.evaluation.report import content_sample, draw_pictures, headline, read_baseline
 from srpipe.evaluation.scorer import scored_pairs
 from srpipe.models.checkpoint import load_generator, require_scale
 from srpipe.models.inference import super_resolve
@@ -44,7 +44,8 @@ def main() -> None:
     consistent = settings.consistent
     load = functools.partial(packed_pair, paths.PACKED)
     methods = functools.partial(generated, {"": model}, device, consistent)
-    scores = scored_pairs(methods, load, rows, device, what="evaluate")
+    sample = content_sample(paths.BASELINE_CSV)
+    scores = scored_pairs(methods, load, rows, device, what="evaluate", sample=sample)
     table = with_gains(read_baseline(paths.BASELINE_CSV, pd.DataFrame(scores)))
     metrics = {
         "consistent": consistent,

@@ -72,7 +72,8 @@ def perception_distortion(
             "no perception-distortion curve: no adversarial epoch came after the pixel epochs"
         )
         return None
-    images = sample_images(table, settings.curve_images, settings.seed)
+    sampled = table[table["content_distance"].notna()]
+    images = sample_images(sampled, settings.curve_images, settings.seed)
     chosen = table[table["image"].isin(images)]
     alphas = [index / (settings.curve_points - 1) for index in range(settings.curve_points)]
     # The last one is the final generator, which is scored already.

@@ -34,19 +34,22 @@ def summary(table: pd.DataFrame, *, samples: int, seed: int) -> dict[str, Any]:
 
     Returns:
         For each score, and for its gain over each baseline: mean, and low and high of the 95%
-        interval over patients; for the gains also on how many images the model is better.
+        interval over patients; for the gains also on how many images the model is better. Content
+        distances that are missing are left out; `content_images` counts those that are not, if some
+        are.
     """
-    patients = table["patient"].tolist()
 
     def interval(column: str) -> dict[str, float]:
-        return {
-            key: rounded(value)
-            for key, value in asdict(
-                bootstrap(table[column].to_numpy(), patients, samples=samples, seed=seed)
-            ).items()
-        }
+        # Content distances may be those of a sample.
+        known = table[table[column].notna()]
+        values, patients = known[column].to_numpy(), known["patient"].tolist()
+        found = asdict(bootstrap(values, patients, samples=samples, seed=seed))
+        return {key: rounded(value) for key, value in found.items()}
 
-    result: dict[str, Any] = {"images": len(table), "patients": len(set(patients))}
+    result: dict[str, Any] = {"images": len(table), "patients": table["patient"].nunique()}
+    sampled = table["content_distance"].notna()
+    if not sampled.all():
+        result["content_images"] = int(sampled.sum())
     for name in Scores.names():
         result[name] = interval(name)
     for baseline in BASELINES:

@@ -32,6 +32,24 @@ def read_baseline(path: Path, scores: pd.DataFrame) -> pd.DataFrame:
     Raises:
         DataError: the file is missing or scores other images.
     """
+    baseline = _baseline(path)
+    if sorted(baseline["image"]) != sorted(scores["image"]):
+        raise DataError(f"{path} is about other images than the test set. {_AGAIN}")
+    return scores.merge(baseline.drop(columns="patient"), on="image", validate="1:1")
+
+
+def content_sample(path: Path) -> frozenset[str]:
+    """Return the images whose content distances the baseline stage computed.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    baseline = _baseline(path)
+    known = baseline[[f"{name}_content_distance" for name in BASELINES]].notna().all(axis="columns")
+    return frozenset(baseline["image"][known])
+
+
+def _baseline(path: Path) -> pd.DataFrame:
     try:
         baseline = pd.read_csv(path, dtype={"image": str, "patient": str})
     except FileNotFoundError as error:
@@ -42,9 +60,7 @@ def read_baseline(path: Path, scores: pd.DataFrame) -> pd.DataFrame:
     columns = {"image", "patient"} | scored
     if columns - set(baseline):
         raise DataError(f"{path} lacks {', '.join(sorted(columns - set(baseline)))}. {_AGAIN}")
-    if sorted(baseline["image"]) != sorted(scores["image"]):
-        raise DataError(f"{path} is about other images than the test set. {_AGAIN}")
-    return scores.merge(baseline.drop(columns="patient"), on="image", validate="1:1")
+    return baseline
 
 
 def draw_pictures(

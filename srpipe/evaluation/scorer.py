@@ -22,34 +22,47 @@ Row = dict[str, str | float]
 T = TypeVar("T")
 
 
-def scores(hr: GreyImage, lr: GreyImage, images: Mapping[str, GreyImage]) -> dict[str, float]:
+def scores(
+    hr: GreyImage, lr: GreyImage, images: Mapping[str, GreyImage], *, content: bool = True
+) -> dict[str, float]:
     """Return every score of SR images of one radiograph, under `<prefix><score>`.
 
     Args:
         hr: `uint8 (H, W)`.
         lr: `uint8 (H/scale, W/scale)`, what the SR images were made from.
         images: `uint8 (H, W)` by prefix, "" for the one that is evaluated.
+        content: compute content distances; else they are NaN.
     """
     against = reference(hr, lr)
     return {
         f"{prefix}{name}": value
         for prefix, sr in images.items()
-        for name, value in asdict(score(sr, against)).items()
+        for name, value in asdict(score(sr, against, content=content)).items()
     }
 
 
-def scored_pair(methods: Methods, pair: Pair) -> Row:
-    """Return image, patient and `scores` of the methods' SR images of a pair."""
-    return _row(pair, methods(pair.lr))
+def scored_pair(methods: Methods, pair: Pair, sample: frozenset[str] | None = None) -> Row:
+    """Return image, patient and `scores` of the methods' SR images of a pair.
+
+    Content distances are computed if the image is named in the sample, or there is none.
+    """
+    return _row(pair, methods(pair.lr), sample)
 
 
-def _row(pair: Pair, images: Mapping[str, GreyImage]) -> Row:
-    found = scores(pair.hr, pair.lr, images)
+def _row(pair: Pair, images: Mapping[str, GreyImage], sample: frozenset[str] | None) -> Row:
+    content = sample is None or pair.image in sample
+    found = scores(pair.hr, pair.lr, images, content=content)
     return {"image": pair.image, "patient": pair.patient, **found}
 
 
 def scored_pairs(
-    methods: Methods, load: Callable[[T], Pair], items: Sequence[T], device: str, *, what: str
+    methods: Methods,
+    load: Callable[[T], Pair],
+    items: Sequence[T],
+    device: str,
+    *,
+    what: str,
+    sample: frozenset[str] | None = None,
 ) -> Iterator[Row]:
     """Yield `scored_pair` of each item in order, computed by worker processes, with progress.
 
@@ -60,20 +73,26 @@ def scored_pairs(
         device: torch device name. On a CPU, each worker makes its own SR images, on one thread;
             another device makes them in this process, while the workers score those before.
         what: named in the progress bar.
+        sample: names of the images whose content distances are computed; None: of all.
     """
     if device == "cpu":
-        return parallel(functools.partial(_made_and_scored, methods, load), items, what=what)
+        return parallel(
+            functools.partial(_made_and_scored, methods, load, sample), items, what=what
+        )
     made = ((pair, methods(pair.lr)) for pair in map(load, items))
-    return parallel_as_made(_scored, made, total=len(items), what=what)
+    work = functools.partial(_scored, sample)
+    return parallel_as_made(work, made, total=len(items), what=what)
 
 
-def _made_and_scored(methods: Methods, load: Callable[[T], Pair], item: T) -> Row:
+def _made_and_scored(
+    methods: Methods, load: Callable[[T], Pair], sample: frozenset[str] | None, item: T
+) -> Row:
     with one_thread():
-        return scored_pair(methods, load(item))
+        return scored_pair(methods, load(item), sample)
 
 
-def _scored(made: tuple[Pair, Mapping[str, GreyImage]]) -> Row:
-    return _row(*made)
+def _scored(sample: frozenset[str] | None, made: tuple[Pair, Mapping[str, GreyImage]]) -> Row:
+    return _row(*made, sample)
 
 
 def baselines(scale: int, back_projections: int, lr: GreyImage) -> dict[str, GreyImage]:

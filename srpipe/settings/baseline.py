@@ -5,3 +5,4 @@ from srpipe.settings.base import Positive, Section
 
 class Baseline(Section):
     back_projections: Positive
+    content_images: Positive

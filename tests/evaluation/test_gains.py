@@ -45,6 +45,20 @@ def test_of_a_distance_the_lower_is_better(table: pd.DataFrame) -> None:
     assert (gain["mean"], gain["better_images"]) == (-0.2, 3)
 
 
+def test_a_score_of_a_sample_is_its_mean_over_the_sample(table: pd.DataFrame) -> None:
+    """Content distances that were not computed are left out, and the number is told."""
+    some = table.copy()
+    columns = [name for name in some if name.endswith("content_distance")]
+    some.loc[[0, 2], columns] = float("nan")
+    found, whole = (summary(with_gains(each), samples=300, seed=0) for each in (some, table))
+    alone = summary(with_gains(some.drop(index=[0, 2])), samples=300, seed=0)
+    assert (found["images"], found.pop("content_images")) == (5, 3)
+    assert found["content_distance"] == alone["content_distance"]
+    of_bicubic = "over_bicubic", "content_distance"
+    assert found[of_bicubic[0]][of_bicubic[1]] == alone[of_bicubic[0]][of_bicubic[1]]
+    assert found["psnr"] == whole["psnr"]
+
+
 def test_a_summary_depends_on_its_seed_alone(table: pd.DataFrame) -> None:
     """The same seed gives the same intervals, the order of images does not matter for means."""
     gained = with_gains(table)

@@ -15,7 +15,13 @@ from srpipe.data.packed import Packed
 from srpipe.evaluation import report
 from srpipe.evaluation.curve import SCORES, Curve
 from srpipe.evaluation.gains import summary, with_gains
-from srpipe.evaluation.report import draw_pictures, headline, read_baseline, results_table
+from srpipe.evaluation.report import (
+    content_sample,
+    draw_pictures,
+    headline,
+    read_baseline,
+    results_table,
+)
 from srpipe.metrics.baselines import BASELINES
 from srpipe.metrics.scores import Reference, Scores, score
 from srpipe.models.inference import super_resolve
@@ -53,6 +59,19 @@ def test_baseline_scores_come_by_image_not_by_row(
     assert merged["image"].tolist() == scores["image"].tolist()
     assert list(merged) == [*scores, *list(baseline)[2:]]
     assert merged["bicubic_psnr"].tolist() == pytest.approx(baseline["bicubic_psnr"].tolist())
+
+
+def test_content_distances_are_those_of_the_baselines_sample(
+    tmp_path: Path, baseline: pd.DataFrame
+) -> None:
+    """An image without one of a baseline needs none of the model."""
+    path = tmp_path / "baseline.csv"
+    baseline.to_csv(path, index=False)
+    assert content_sample(path) == frozenset(baseline["image"])
+    some = baseline.copy()
+    some.loc[[1, 4], ["bicubic_content_distance", "bicubic_bp_content_distance"]] = np.nan
+    some.to_csv(path, index=False)
+    assert content_sample(path) == frozenset(baseline["image"][[0, 2, 3, 5]])
 
 
 def test_names_that_look_like_numbers_stay_names(

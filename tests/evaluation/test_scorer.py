@@ -69,6 +69,25 @@ def test_images_are_scored_alike_by_any_number_of_workers(
         assert list(scored_pairs(methods, load, rows, device, what="x")) == wanted
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_content_distances_are_those_of_the_sample(packed: Packed, device: str) -> None:
+    """The others are missing; all other scores are those of every image."""
+    load = functools.partial(packed_pair, packed.folder)
+    methods = functools.partial(baselines, 4, 3)
+    rows = scored_pairs(
+        methods, load, [0, 1, 2], device, what="x", sample=frozenset({"1.png", "elsewhere.png"})
+    )
+    for index, (row, whole) in enumerate(
+        zip(rows, [baseline_row(packed, row) for row in range(3)], strict=True)
+    ):
+        missing = {name for name, value in row.items() if value != value}
+        distances = {name for name in row if name.endswith("content_distance")}
+        assert missing == (set() if index == 1 else distances)
+        assert {name: row[name] for name in row if name not in missing} == {
+            name: value for name, value in whole.items() if name not in missing
+        }
+
+
 @pytest.mark.parametrize(
     ("device", "workers", "value"), [("cpu", "2", 101), ("cpu", "1", 1), ("cuda:1", "2", 2)]
 )

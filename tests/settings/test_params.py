@@ -108,6 +108,7 @@ def test_no_type_is_coerced(tmp_path: Path, key: str, value: Any) -> None:
         ("split.validation", 0),
         ("split.test", 1),
         ("baseline.back_projections", 0),
+        ("baseline.content_images", 0),
         ("train.epochs", 0),
         ("train.adversarial.epochs", -1),
         ("train.batch_size", 1),

@@ -36,6 +36,7 @@ split:
   seed: 0
 baseline:
   back_projections: 3
+  content_images: 1000
 train:
   seed: 0
   start: null
