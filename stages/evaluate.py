@@ -17,7 +17,13 @@ from srpipe.evaluation import acquisitions, fairness
 from srpipe.evaluation.curve import curve_table, perception_distortion
 from srpipe.evaluation.gains import summary, with_gains
 from srpipe.evaluation.generated import generated
-from srpipe.evaluation.report import content_sample, draw_pictures, headline, read_baseline
+from srpipe.evaluation.report import (
+    content_sample,
+    draw_pictures,
+    flat_means,
+    headline,
+    read_baseline,
+)
 from srpipe.evaluation.scorer import scored_pairs
 from srpipe.models.checkpoint import load_generator, require_scale
 from srpipe.models.inference import super_resolve
@@ -74,8 +80,9 @@ def main() -> None:
     acquisitions.draw(paths.ACQUISITIONS_PLOT, acquired)
     write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)
+    write_json(paths.TEST_JSON, headline(metrics))
     with runs.evaluation_run(paths.GENERATOR) as run:
-        run.metrics(headline(metrics))
+        run.metrics(flat_means(metrics))
         run.files([*pictures, paths.ACQUISITIONS_PLOT, paths.FAIRNESS_PLOT], "evaluate")
     console.say(fairness.summary(groups))
     console.say(f"pictures in {paths.EVALUATE_PLOTS}, metrics in {paths.EVALUATE_JSON}")

@@ -43,7 +43,7 @@ def main() -> None:
                 task,
                 hardware,
                 store,
-                lambda record: tracked.epoch(record.numbers(), record.epoch),
+                lambda record: tracked.epoch(record.tracked(), record.epoch),
             )
             run.write_outputs(task, result, used)
             tracked.files(run.PLOTS, "plots")

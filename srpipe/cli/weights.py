@@ -182,6 +182,11 @@ def run_interpolate(options: argparse.Namespace) -> None:
 
     files = [weights_file(given) for given in (options.pixel, options.adversarial)]
     pixel, adversarial = map(load_generator, files)
+    if options.out.exists() and any(options.out.samefile(file) for file in files):
+        raise CheckpointError(
+            f"--out is {options.out}, one of the two that are mixed, which it would replace: name "
+            "another file"
+        )
     mixed = interpolate(pixel, adversarial, options.alpha)
     save_generator(
         options.out,

@@ -25,10 +25,14 @@ from srpipe.tracking.link import OPEN, OPENING, Link, patience, reason
 from srpipe.tracking.store import switched_on, use_store
 
 if TYPE_CHECKING:
+    from mlflow.models.model import ModelInfo
+
     from srpipe.models.base import SRGenerator
 
 WEIGHTS_TAG = "srpipe.weights_sha256"
 TRAINING_TAG = "srpipe.training"
+# The registered model of which every training makes a version.
+REGISTERED = "srpipe"
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,10 @@ class Run:
         self.link.send(f"the files of {folder}", send)
 
     def generator(self, model: "SRGenerator", weights: Path) -> None:
-        """Log the generator as an MLflow model for any image size; tag the run with its weights."""
+        """Log and register the generator as an MLflow model for any image size.
+
+        The run is tagged with its weights.
+        """
         if self.run_id is None:
             return
         digest = sha256(weights)
@@ -129,7 +136,7 @@ class Run:
 
         def send() -> None:
             with self._artifacts():
-                _log_model(model)
+                _register(_log_model(model))
 
         self.link.send("the model", send)
         # Last: a resumed training logs the model again unless this tag is set. And whatever failed:
@@ -142,7 +149,7 @@ class Run:
         return contextlib.nullcontext() if self.place is None else contextlib.chdir(self.place)
 
 
-def _log_model(model: "SRGenerator") -> None:
+def _log_model(model: "SRGenerator") -> "ModelInfo":
     import mlflow
     import numpy as np
     import torch
@@ -150,7 +157,7 @@ def _log_model(model: "SRGenerator") -> None:
     from mlflow.types import Schema, TensorSpec
 
     image = TensorSpec(np.dtype(np.float32), (-1, model.channels, -1, -1))
-    mlflow.pytorch.log_model(
+    logged: ModelInfo = mlflow.pytorch.log_model(
         # In another layout torch warns that its archive may not suit a GPU.
         model.cpu().to(memory_format=torch.contiguous_format),
         name="generator",
@@ -161,6 +168,25 @@ def _log_model(model: "SRGenerator") -> None:
         input_example=np.zeros((2, model.channels, 24, 32), np.float32),
         # Given, because inferring them takes longer than a short training.
         pip_requirements=[f"torch=={version('torch')}"],
+    )
+    return logged
+
+
+def _register(logged: "ModelInfo") -> None:
+    """Make the logged model the next version of the registered one."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+
+    # Not `mlflow.register_model`, which tells of it on stderr, in lines of its own.
+    client = mlflow.MlflowClient()
+    try:
+        client.create_registered_model(REGISTERED)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+    client.create_model_version(
+        REGISTERED, logged.model_uri, logged.run_id, model_id=logged.model_id
     )
 
 

@@ -5,6 +5,7 @@ own, also by `mlflow ui` in its root. MLflow itself stores absolute locations on
 """
 
 import contextlib
+import json
 import logging
 import os
 import sqlite3
@@ -19,6 +20,24 @@ from srpipe.core.errors import SettingsError
 from srpipe.core.files import replacing
 
 EXPERIMENT = "srpipe"
+# MLflow shows no metric columns unless they are chosen; a shared view has them chosen, in the form
+# that its page writes. `viewStateShareKey=results` in its address asks for it.
+VIEW_TAG = "mlflow.sharedViewState.results"
+_COLUMNS = {
+    "metrics": (
+        "validation_psnr_masked",
+        "test_psnr",
+        "test_psnr_masked",
+        "test_ssim",
+        "test_lr_psnr",
+        "test_content_distance",
+        "test_over_bicubic_psnr_masked",
+    ),
+    "params": ("data.name", "train.generator.name", "train.epochs", "train.learning_rate"),
+}
+VIEW = json.dumps(
+    {"selectedColumns": [f"{kind}.`{name}`" for kind, names in _COLUMNS.items() for name in names]}
+)
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 # The columns of MLflow's database that locate artifacts.
@@ -69,7 +88,8 @@ def use_store() -> Path | None:
     if mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, artifact_location=(root / ARTIFACTS).as_uri())
     make_relative(root, name)
-    mlflow.set_experiment(name)
+    if mlflow.set_experiment(name).tags.get(VIEW_TAG) != VIEW:
+        mlflow.set_experiment_tag(VIEW_TAG, VIEW)
     return root
 
 

@@ -13,6 +13,8 @@ from srpipe.core.files import replacing, rounded
 SATURATED = 0.99
 # One that gives HR and SR the same score has learned nothing.
 BLIND = 0.02
+# The scores on the validation images.
+VALIDATED = ("psnr", "psnr_masked", "ssim", "lr_psnr", "content_distance")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class EpochRecord:
     def numbers(self) -> dict[str, float]:
         """Return the numeric fields that were measured, by name."""
         return {name: value for name, value in asdict(self).items() if isinstance(value, float)}
+
+    def tracked(self) -> dict[str, float]:
+        """Return `numbers` for MLflow, which has test scores too: "validation_psnr" and so on."""
+        return {
+            f"validation_{name}" if name in VALIDATED else name: value
+            for name, value in self.numbers().items()
+        }
 
 
 def discriminator_state(real_score: float, fake_score: float) -> str:
@@ -112,19 +121,13 @@ def as_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
 
 
 def summary(history: Sequence[EpochRecord]) -> dict[str, Any]:
-    """Return the last validation scores and discriminator state, for the metrics file."""
+    """Return the last validation scores and discriminator state."""
     last = history[-1]
     adversarial = [record for record in history if record.stage == "adversarial"]
     result: dict[str, Any] = {
         "epochs": last.epoch,
         "loss": rounded(last.loss, 6),
-        "validation": {
-            "psnr": rounded(last.psnr),
-            "psnr_masked": rounded(last.psnr_masked),
-            "ssim": rounded(last.ssim),
-            "lr_psnr": rounded(last.lr_psnr),
-            "content_distance": rounded(last.content_distance),
-        },
+        "validation": {name: rounded(getattr(last, name)) for name in VALIDATED},
     }
     if last.d_real is not None and last.d_fake is not None:
         result["discriminator"] = {
@@ -136,6 +139,12 @@ def summary(history: Sequence[EpochRecord]) -> dict[str, Any]:
             "collapsed_epochs": sum(record.d_state != "healthy" for record in adversarial),
         }
     return result
+
+
+def headline(history: Sequence[EpochRecord]) -> dict[str, float]:
+    """Return the few validation scores that DVC shows for every experiment."""
+    last = history[-1]
+    return {"val_psnr": rounded(last.psnr), "val_masked": rounded(last.psnr_masked)}
 
 
 def plot_losses(history: Sequence[EpochRecord], path: Path) -> None:

@@ -111,6 +111,7 @@ def write_outputs(task: Task, result: TrainingResult, hardware: dict[str, str]) 
     history.plot_losses(result.history, PLOTS[0])
     history.plot_validation(result.history, PLOTS[1])
     write_json(paths.TRAIN_JSON, history.summary(result.history))
+    write_json(paths.VALIDATION_JSON, history.headline(result.history))
 
 
 def _save(

@@ -70,6 +70,19 @@ def test_generators_that_do_not_fit_are_not_mixed(weights: Path, refused: Refuse
     assert not Path("mixed.pt").exists()
 
 
+@pytest.mark.parametrize("linked", ["tiny.pt", "other.pt"])
+def test_neither_parent_of_an_interpolation_is_replaced(
+    weights: Path, refused: Refused, linked: str
+) -> None:
+    """By whatever path it is named, such as a link."""
+    other = save_swift(Path("other.pt"), seed=1)
+    before = weights.read_bytes(), other.read_bytes()
+    Path("out.pt").symlink_to({weights.name: weights, other.name: other}[linked])
+    command = ("interpolate", "--pixel", weights, "--adversarial", other, "--alpha", "0.5")
+    assert "one of the two that are mixed" in refused(*command, "--out", "out.pt")
+    assert (weights.read_bytes(), other.read_bytes()) == before
+
+
 @pytest.mark.parametrize("alpha", ["-0.1", "1.5", "nan", "half", ""])
 def test_a_wrong_alpha(weights: Path, alpha: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The usage is shown, with what was given and what is allowed."""

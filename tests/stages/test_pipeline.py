@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -241,12 +242,17 @@ def test_the_training_metrics_and_history(pipeline: PipelineRun) -> None:
     assert metrics["epochs"] == 2
     assert metrics["validation"]["psnr"] == pytest.approx(history["psnr"].iloc[-1], abs=1e-4)
     assert history["d_real"].isna().tolist() == [True, False]
+    assert pipeline.json("validation.json") == {
+        "val_psnr": metrics["validation"]["psnr"],
+        "val_masked": metrics["validation"]["psnr_masked"],
+    }
 
 
 def test_the_plots_of_dvc_draw_columns_that_are_there(pipeline: PipelineRun) -> None:
-    """`dvc plots show` finds every column that dvc.yaml names."""
+    """`dvc plots show` finds every column and template that dvc.yaml names."""
     for plot in DVC_YAML["plots"]:
         (settings,) = plot.values()
+        assert (ROOT / ".dvc" / "plots" / f"{settings['template']}.json").is_file()
         for axis in ("x", "y"):
             ((file, columns),) = settings[axis].items()
             wanted = [columns] if isinstance(columns, str) else columns
@@ -276,6 +282,19 @@ def test_the_evaluations_metrics(pipeline: PipelineRun) -> None:
         for name in ("bicubic", "bicubic_bp"):
             gain = metrics[f"over_{name}"][score]["mean"]
             assert gain == pytest.approx(metrics[score]["mean"] - baseline[name][score], abs=2e-4)
+
+
+def test_the_metrics_of_dvc_are_a_handful(pipeline: PipelineRun) -> None:
+    """Numbers under names of their own: `dvc exp show` has a column for each."""
+    files = [file for stage in STAGES for file in declared(stage, "metrics")]
+    assert files == ["metrics/validation.json", "metrics/test.json"]
+    shown = [pipeline.json(Path(file).name) for file in files]
+    names = [name for numbers in shown for name in numbers]
+    assert len(names) == len(set(names)) == 9
+    assert all(isinstance(value, float) for numbers in shown for value in numbers.values())
+    evaluated, numbers = pipeline.json("evaluate.json"), shown[1]
+    assert numbers["test_psnr"] == evaluated["psnr"]["mean"]
+    assert numbers["gain_masked"] == evaluated["over_bicubic"]["psnr_masked"]["mean"]
 
 
 def test_the_scores_over_acquisitions(pipeline: PipelineRun) -> None:
@@ -317,6 +336,7 @@ def test_the_same_training_gives_the_same_bytes(pipeline: PipelineRun, tmp_path:
         "metrics/train.json",
         "metrics/train/losses.png",
         "metrics/train/validation.png",
+        "metrics/validation.json",
         "models/generator.pt",
         "models/pixel.pt",
     ]
@@ -362,7 +382,8 @@ def test_mlflow_has_the_whole_story_in_one_run(
     assert found.data.params["data.name"] == "folder"
 
     history = pipeline.csv("metrics/history.csv")
-    logged = client.get_metric_history(found.info.run_id, "psnr")
+    logged = client.get_metric_history(found.info.run_id, "validation_psnr")
+    assert "psnr" not in found.data.metrics
     assert [each.step for each in logged] == [1, 2]
     assert [each.value for each in logged] == pytest.approx(history["psnr"].tolist())
     evaluated = pipeline.json("evaluate.json")
@@ -384,7 +405,8 @@ def test_mlflow_has_the_whole_story_in_one_run(
     ]
     (logged_model,) = client.search_logged_models([experiment.experiment_id])
     assert logged_model.source_run_id == found.info.run_id
-    model = mlflow.pytorch.load_model(logged_model.artifact_location)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{pipeline.folder / 'mlflow.db'}")
+    model = mlflow.pytorch.load_model("models:/srpipe/1")
     weights = load_generator(pipeline.folder / "models" / "generator.pt")
     lr = torch.rand(1, 1, 20, 28)
     with torch.no_grad():
@@ -434,7 +456,7 @@ def reproduced(
     for name in ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    for name in ("srpipe", "stages"):
+    for name in (".dvc/plots", "srpipe", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     clone = Repository(folder, environment)
     clone.set_params(small_params)
@@ -522,6 +544,9 @@ def test_without_a_curve_dvc_still_has_its_plots(clone: Repository) -> None:
     assert "failed" not in shown.lower()
     page = (clone.folder / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     assert "Validation PSNR" in page
+    # It is complete: no script, style or picture is fetched from anywhere.
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)\s*=\s*.https?:", page)
+    assert "vegaEmbed=" in page
 
 
 def test_going_back_to_a_data_set_trains_nothing_again(

@@ -333,6 +333,12 @@ def test_the_logged_model_takes_any_image_size(clone: Path, kind: str) -> None:
         lr = torch.rand(2, model.channels, height, width)
         with torch.no_grad():
             assert torch.equal(loaded(lr), model(lr))
+    # Every training registers its model, as the next version.
+    with training_run(fingerprint="4567") as later:
+        later.generator(model, save(clone / "generator.pt", b"others"))
+    versions = mlflow.MlflowClient().search_model_versions("name = 'srpipe'")
+    assert {int(each.version): each.run_id for each in versions} == {1: run.run_id, 2: later.run_id}
+    assert torch.equal(mlflow.pytorch.load_model("models:/srpipe/1")(lr), model(lr))
     signature = mlflow.models.get_model_info(f"runs:/{run.run_id}/generator").signature
     assert signature.inputs.inputs[0].shape == (-1, model.channels, -1, -1)
 

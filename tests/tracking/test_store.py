@@ -70,6 +70,23 @@ def test_a_tracking_server_is_respected(
     assert runs(clone) == runs(clone, "thorax") == runs(elsewhere) == []
 
 
+def test_a_view_of_the_runs_has_the_scores_as_columns(clone: Path) -> None:
+    """Also in a store that an earlier version made; the address asks for it by its name."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{clone / 'mlflow.db'}")
+    created = client.create_experiment("srpipe", artifact_location="mlartifacts")
+    train()
+    (view,) = [
+        value
+        for name, value in client.get_experiment(created).tags.items()
+        if name == "mlflow.sharedViewState.results"
+    ]
+    columns = json.loads(view)["selectedColumns"]
+    assert "metrics.`test_psnr_masked`" in columns
+    assert "params.`train.epochs`" in columns
+
+
 # Dies where MLflow has made the first tables and is about to bring them up to date.
 DIE_HALFWAY = """\
 import os, signal

@@ -14,6 +14,7 @@ from srpipe.training.history import (
     as_table,
     discriminator_state,
     epoch_record,
+    headline,
     plot_losses,
     plot_validation,
     summary,
@@ -148,6 +149,16 @@ def test_numbers_are_what_was_measured() -> None:
     }
 
 
+def test_mlflow_is_told_which_scores_are_validations() -> None:
+    """Test scores are beside them; all else has the name that it has in the table."""
+    tracked = PIXEL.tracked()
+    assert tracked["validation_psnr"] == 36.5
+    assert {name.removeprefix("validation_"): tracked[name] for name in tracked} == PIXEL.numbers()
+    scores = {name for name in tracked if name.startswith("validation_")}
+    assert len(scores) == 5
+    assert set(tracked) - scores == {"learning_rate", "loss", "loss_image", "gradient_norm"}
+
+
 def test_a_record_is_made_of_what_was_found() -> None:
     """The steps' means and the scores under their names in the table; what was off is None."""
     means = {"total": 0.0123456789, "image": 0.0123456789, "gradient_norm": 0.25}
@@ -193,6 +204,7 @@ def test_the_summary_is_of_the_last_epoch() -> None:
         "loss": 0.012346,
         "validation": {**validation, "lr_psnr": 44.0, "content_distance": 6.5},
     }
+    assert headline([ADVERSARIAL, PIXEL]) == {"val_psnr": 36.5, "val_masked": 38.0}
     blind = replace(ADVERSARIAL, d_state="blind")
     saturated = replace(ADVERSARIAL, epoch=3, d_state="saturated")
     last = replace(ADVERSARIAL, epoch=4, d_real=0.123456)
