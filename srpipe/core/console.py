@@ -38,6 +38,12 @@ def _harmless(message: str) -> str:
     return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
 
 
+def ascii_text(text: str) -> str:
+    """Return text in ASCII, all else escaped: in pictures, whose fonts lack letters."""
+    plain = text.encode("ascii", "backslashreplace").decode("ascii")
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], plain).replace("\n", "\\n")
+
+
 def lines(items: Sequence[str]) -> str:
     """Return the first ten items for the end of a message, a line each, and how many are left."""
     rest = f"\n  and {len(items) - SHOWN} more" if len(items) > SHOWN else ""

@@ -9,6 +9,7 @@ import argparse
 import random
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,16 +49,19 @@ def made(files: Seeds, kind: str, number: int, seed: int) -> bytes:
 
 def tried(files: Seeds, count: int, seed: int, workers: int = 2) -> list[Trial]:
     """Make so many mutants, as many of each kind, and send each through all."""
+    one_at_a_time = threading.Lock()  # filters of warnings are those of all threads
     with tempfile.TemporaryDirectory() as folder:
         weights = save_plain_sr(Path(folder) / "small.pt")
 
         def of(kind: str, numbers: range) -> list[Trial]:
             process = Process(weights, SECONDS, SPARE)
             try:
-                return [
-                    Trial(kind, each, process.tried(made(files, kind, each, seed), named(kind)))
-                    for each in numbers
-                ]
+                trials = []
+                for each in numbers:
+                    with one_at_a_time:
+                        data = made(files, kind, each, seed)
+                    trials.append(Trial(kind, each, process.tried(data, named(kind))))
+                return trials
             finally:
                 process.close()
 

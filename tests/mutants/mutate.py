@@ -21,7 +21,7 @@ _SYNTAXES = ("1.2", "1.2.1", "1.2.1.99", "1.2.2", "1.2.5", "1.2.4.50", "1.2.4.51
 _SYNTAXES += ("1.2.4.70", "1.2.4.80", "1.2.4.81", "1.2.4.90", "1.2.4.91", "1.2.4.201", "1.2.8.1")
 _NUMBERS = ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 _NUMBERS += ("SamplesPerPixel", "PlanarConfiguration", "PixelPaddingValue")
-_IMAGES = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL_422", "", "x" * 20)
+_IMAGES = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL_422", "", "x" * 16)
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 
 

@@ -43,7 +43,7 @@ class Outcome:
     Attributes:
         what: one of the constants above.
         said: the message, or what went wrong.
-        seconds: that it took.
+        seconds: that it took of a processor; of all clocks, where it was ended.
         memory: bytes of memory that it took at most, more than before.
     """
 
@@ -124,7 +124,7 @@ def _limited(spare: int) -> Iterator[None]:
 
 def _tried(data: bytes, name: str, used: Method, send: Send) -> Outcome:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest so far: forget it
-    before, began = _memory("VmRSS"), time.monotonic()
+    before, began = _memory("VmRSS"), time.process_time()
     try:
         what, said = send(data, name, used)
     except (MemoryError, NotEnoughMemoryError) as error:
@@ -133,7 +133,7 @@ def _tried(data: bytes, name: str, used: Method, send: Send) -> Outcome:
         frames = traceback.extract_tb(error.__traceback__)[-4:]
         places = " > ".join(f"{Path(each.filename).name}:{each.lineno}" for each in frames)
         what, said = TRACEBACK, f"{error!r} in {places}"
-    return Outcome(what, said, time.monotonic() - began, _memory("VmHWM") - before)
+    return Outcome(what, said, time.process_time() - began, _memory("VmHWM") - before)
 
 
 def _memory(which: str) -> int:
