@@ -37,7 +37,7 @@ def main() -> None:
     )
     table = report.image_table(source, manifest, notes, excluded)
     counts = report.counts(table, source.left_out)
-    write_csv(paths.IMAGES, table)
+    write_csv(paths.IMAGES, report.for_people(table))
     write_json(paths.DOWNSAMPLE_JSON, counts)
     report_picture.draw(paths.DOWNSAMPLE_PLOT, table, open_packed(paths.PACKED))
     report.tell(counts)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from srpipe.cli.options import Commands, add_sixteen_bit, positive, raw_text
-from srpipe.core import environment
+from srpipe.core import console, environment
 from srpipe.core.errors import DataError
 from srpipe.core.extras import require
 from srpipe.core.files import rounded, write_json
@@ -99,9 +99,9 @@ def run(options: argparse.Namespace) -> None:
         sixteen_bit=options.sixteen_bit,
     )
     what = f"{loaded.architecture} {loaded.scale}x" + (", consistent" * options.consistent)
-    print(summary_text(rows, f"{weights.name} ({what})", options.back_projections))
+    console.say(summary_text(rows, f"{weights.name} ({what})", options.back_projections))
     if listing.left_out:
-        print(f"Of {options.images} {listing.summary()}.")
+        console.say(f"Of {options.images} {listing.summary()}.")
     if options.json is not None:
         columns = [column for column in rows[0] if column != "image"]
         mean = {column: _mean(rows, column) for column in columns}

@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,20 +15,33 @@ from srpipe.core.errors import SrpipeError
 
 T = TypeVar("T")
 
+_CONTROL = re.compile(r"[^\n\t -~\xa0-\U0010ffff]")
+
 # Items of a list shown in a message.
 SHOWN = 10
 
 
 def say(message: str) -> None:
     """Print a one-line status message immediately, above any progress bar."""
-    tqdm.write(message, file=sys.stdout)
+    tqdm.write(_harmless(message), file=sys.stdout)
     sys.stdout.flush()
 
 
 def warn(message: str) -> None:
     """Print a one-line warning; the run continues."""
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+    tqdm.write(_harmless(f"warning: {message}"), file=sys.stderr)
     sys.stderr.flush()
+
+
+def _harmless(message: str) -> str:
+    """Return a message without characters that a terminal obeys: names of files may hold them."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], message)
+
+
+def ascii_text(text: str) -> str:
+    """Return text in ASCII, all else escaped: in pictures, whose fonts lack letters."""
+    plain = text.encode("ascii", "backslashreplace").decode("ascii")
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], plain).replace("\n", "\\n")
 
 
 def lines(items: Sequence[str]) -> str:
@@ -66,7 +80,7 @@ def entry_point(main: Callable[[], None]) -> Callable[[], None]:
         gc.collect()
         # Of several training processes on a machine one reports for all: they read the same files.
         if os.environ.get("LOCAL_RANK", "0") == "0":
-            print(message + _former_outputs(), file=sys.stderr)
+            print(_harmless(message) + _former_outputs(), file=sys.stderr)
         sys.exit(code)
 
     return run

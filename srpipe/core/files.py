@@ -1,6 +1,7 @@
 """Atomic writes: under a temporary name, then a rename, so that an error loses nothing."""
 
 import contextlib
+import csv
 import hashlib
 import json
 import math
@@ -15,6 +16,10 @@ from srpipe.core.errors import OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+# What spreadsheets take for the beginning of a formula.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\n")
 
 
 @contextlib.contextmanager
@@ -72,11 +77,31 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write `table` as CSV without its index, numbers with 8 significant digits.
 
+    Text comes back as it was, whatever is in it.
+
     Raises:
         OutputError: the file cannot be written.
     """
+    # Python quotes a text for the line ends that it writes, not for others that readers know.
+    odd = any("\r" in str(value) for column in table for value in (column, *table[column]))
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n", float_format="%.8g")
+        table.to_csv(
+            temporary,
+            index=False,
+            lineterminator="\n",
+            float_format="%.8g",
+            quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL,
+        )
+
+
+def for_spreadsheets(text: str) -> str:
+    """Return text that spreadsheets show and do not compute, for tables that people open.
+
+    What begins like a formula, as names of files may, gets an apostrophe before it, and carriage
+    returns are escaped. Tables that are read again keep their texts as they are.
+    """
+    text = text.replace("\r", "\\r")
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def sha256(path: Path) -> str:

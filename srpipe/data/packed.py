@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from srpipe.core.errors import DataError
-from srpipe.core.files import replacing_folder
+from srpipe.core.files import replacing_folder, write_csv
 from srpipe.imaging.arrays import GreyImage
 
 MANIFEST = "manifest.csv"
@@ -83,7 +83,7 @@ def write_packed(
         if not rows:
             raise DataError("there is no image to pack: run the download stage first")
         manifest = pd.DataFrame(rows)
-        manifest.to_csv(temporary / MANIFEST, index=False, lineterminator="\n")
+        write_csv(temporary / MANIFEST, manifest)
         info = {
             "scale": scale,
             "acquisition": dict(acquisition),

@@ -11,6 +11,7 @@ import pandas as pd
 
 from srpipe.core import console
 from srpipe.core.errors import DataError
+from srpipe.core.files import for_spreadsheets
 from srpipe.data import facts
 from srpipe.data.packed import Pair
 from srpipe.data.pairs import Notes
@@ -86,6 +87,17 @@ def image_table(
         sizes = dict.fromkeys(("width", "height", "bits", "file_width", "file_height"), "Int64")
         table = pd.concat([table.astype(sizes), others], ignore_index=True)
     return table.join(source.facts(), on="image")
+
+
+def for_people(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it is written: texts are `for_spreadsheets`."""
+    texts = table.select_dtypes(["object", "string"])
+    return table.assign(
+        **{
+            str(name): column.map(for_spreadsheets, na_action="ignore")
+            for name, column in texts.items()
+        }
+    )
 
 
 def counts(table: pd.DataFrame, left_out: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from srpipe.core.console import ascii_text
 from srpipe.core.files import replacing
 from srpipe.data.packed import Packed
 
@@ -42,7 +43,7 @@ def draw(path: Path, table: pd.DataFrame, packed: Packed) -> None:
         (row,) = packed.rows([image])
         axis.imshow(packed.lr(row), cmap="gray", vmin=0, vmax=255)
         # A name is text, whatever is in it: no formulas, and letters that every font has.
-        plain = image.encode("ascii", "backslashreplace").decode("ascii")[-NAME:]
+        plain = ascii_text(image)[-NAME:]
         axis.set_title(f"{plain}\n{why}", fontsize=8, parse_math=False)
     for axis in axes:
         axis.set_axis_off()

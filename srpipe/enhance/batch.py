@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from srpipe.core.errors import DataError, ImageError
-from srpipe.core.files import replacing
+from srpipe.core.files import for_spreadsheets, replacing
 from srpipe.enhance.tiles import DEFAULT_TILE, pieces
 from srpipe.enhance.upscale import (
     Enhanced,
@@ -205,7 +205,7 @@ def noise(made: Enhanced) -> float:
 
 
 def write_report(path: Path, rows: Sequence[Row]) -> None:
-    """Write a CSV file with a row a file.
+    """Write a CSV file with a row a file; texts are `for_spreadsheets`.
 
     Raises:
         OutputError: it cannot be written.
@@ -216,4 +216,10 @@ def write_report(path: Path, rows: Sequence[Row]) -> None:
     ):
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        writer.writerows(
+            {
+                name: for_spreadsheets(value) if isinstance(value, str) else value
+                for name, value in asdict(row).items()
+            }
+            for row in rows
+        )

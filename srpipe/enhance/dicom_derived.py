@@ -39,7 +39,8 @@ from pydicom.valuerep import DSfloat
 
 from srpipe.core.errors import ImageError
 from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
-from srpipe.formats.dicom import FAULTS, OVERLAYS, Radiograph, first_line
+from srpipe.formats.dicom import FAULTS, Radiograph, first_line
+from srpipe.formats.dicom_size import OVERLAYS
 
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 REMOVED = (

@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from srpipe.core.console import ascii_text
 from srpipe.core.files import replacing
 from srpipe.imaging.arrays import GreyImage
 from srpipe.metrics.error import squared_error
@@ -52,7 +53,8 @@ def comparison_panel(
 
     columns = len(images) + 2
     figure = Figure(figsize=(4 * columns, 8.6), layout="constrained")
-    figure.suptitle(title)
+    # It has an image's name: text, whatever is in it, and no formula.
+    figure.suptitle(ascii_text(title), parse_math=False)
     axes = figure.subplots(2, columns)
     details = {
         f"LR {lr.shape[1]}x{lr.shape[0]}": lr[there],

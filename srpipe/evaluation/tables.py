@@ -1,5 +1,6 @@
 """Scores as tables."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -13,6 +14,12 @@ def means(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
     return {name: rounded(table[prefix + name].mean()) for name in Scores.names()}
 
 
+def plain_cell(text: str) -> str:
+    """Return a cell of a Markdown table that shows a text as it is: names may hold markup."""
+    one_line = "".join(each if each.isprintable() else " " for each in text)
+    return re.sub(r"([\\|<`\[])", r"\\\1", one_line)
+
+
 def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = ()) -> str:
     """Return a Markdown table of mean scores, a row per method, aligned for a terminal too."""
     heads = {
@@ -23,6 +30,7 @@ def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = (
         "lr_psnr": "LR-PSNR (dB)",
         "content_distance": "content dist.",
     }
+    rows = {plain_cell(name): scores for name, scores in rows.items()}
     width = max(len(name) for name in (*rows, "method"))
     lines = [
         f"| {'method':<{width}} | " + " | ".join(heads.values()) + " |",
@@ -39,6 +47,7 @@ def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = (
 
 def aligned_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table, aligned for a terminal; all columns but the first are numbers."""
+    head, *rows = ([plain_cell(cell) for cell in row] for row in (head, *rows))
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ a decoder, files without their header (DICM at byte 128), files that are cut, an
 allowed, by what the file says before anything is unpacked (`dicom_size`).
 """
 
-import io
+import re
 import struct
 import warnings
 import zlib
@@ -36,12 +36,21 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     DigitalXRayImageStorageForProcessing,
     ExplicitVRBigEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
 
 from srpipe.core.errors import ImageError
-from srpipe.formats.dicom_size import require_inflatable, require_size
+from srpipe.formats.dicom_size import (
+    OVERLAYS,
+    Limited,
+    require_short_sequences,
+    require_size,
+    unpacked,
+)
 from srpipe.formats.raster import Values
 
 CLASSES = (
@@ -50,7 +59,6 @@ CLASSES = (
     DigitalXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
 )
-OVERLAYS = range(0x6000, 0x6020, 2)
 # Four times the largest detectors have.
 MOST_PIXELS = 2**26
 # What pydicom and its decoders raise on damaged data, or when they write it again.
@@ -76,6 +84,7 @@ _ALLOWED = (
     "capture) of 8 to 16 bits"
 )
 _MEND = "Replace the file by an intact copy, or move it away."
+_SAID = 300  # characters of an error
 _NEEDED = (
     "SOPInstanceUID",
     "PhotometricInterpretation",
@@ -85,6 +94,16 @@ _NEEDED = (
     "BitsStored",
     "PixelData",
 )
+# Where several decoders read a syntax, the one that damage does not crash: gdcm ends the process at
+# damaged JPEG 2000, pylibjpeg-rle panics. Lossless JPEG and JPEG-LS are read by what there is.
+_PLUGINS = {
+    RLELossless: "pydicom",
+    JPEGBaseline8Bit: "pillow",
+    JPEGExtended12Bit: "pillow",
+    **dict.fromkeys(JPEG2000TransferSyntaxes, "pylibjpeg"),
+}
+# Python's own name of an object, with its address.
+_OBJECT = re.compile(r"<\S+ object at \w+>")
 _SAID_OF_CUT_FILES = ".*([Ee]nd of file|truncated|less than|incorrect|missing)"
 
 
@@ -131,18 +150,22 @@ def read(data: bytes, name: str, most_pixels: int = MOST_PIXELS) -> Radiograph:
             warnings.simplefilter("ignore")
             # pydicom goes on with what there is of a file that is cut.
             warnings.filterwarnings("error", _SAID_OF_CUT_FILES, UserWarning)
-            require_inflatable(data, name, most_pixels)
-            dataset = dcmread(io.BytesIO(data))
+            dataset = dcmread(Limited(unpacked(data, name, most_pixels)))
+            require_short_sequences(dataset)
             return _radiograph(dataset, name, most_pixels)
     except _UnsuitableError as error:
-        raise ImageError(f"{name} {error}. {_ALLOWED}.") from error
+        raise ImageError(f"{name} {first_line(error)}. {_ALLOWED}.") from error
     except FAULTS as error:
         raise ImageError(f"{name} is damaged: {first_line(error)}. {_MEND}") from error
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, without the traceback that pydicom adds to it."""
-    return str(error).partition("\n")[0] or type(error).__name__
+    """Return what an error says, without the traceback that pydicom adds to it.
+
+    What it quotes of the file is no text that a terminal would obey.
+    """
+    said = str(error).partition("\n")[0] or type(error).__name__
+    return "".join(each if each.isprintable() else "?" for each in said)[:_SAID]
 
 
 def _radiograph(dataset: Dataset, name: str, most_pixels: int) -> Radiograph:
@@ -197,22 +220,24 @@ def _decoded(dataset: Dataset, name: str) -> npt.NDArray[np.int32]:
         decoder = None
     if decoder is None or syntax == ExplicitVRBigEndian:
         raise _UnsuitableError(f"has the transfer syntax {syntax.name}, which is not read")
-    if not decoder.is_available:
+    plugin = _PLUGINS.get(syntax, "")
+    if not decoder.is_available or (plugin and plugin not in decoder.available_plugins):
         raise _UnsuitableError(
             f"has the transfer syntax {syntax.name}, for which no decoder is installed: pip "
             "install 'srpipe[dicom]'"
         )
     try:
-        # pylibjpeg-rle, where it is installed, panics on damaged data.
-        plugin = "pydicom" if syntax == RLELossless else ""
         values = decoder.as_array(dataset, decoding_plugin=plugin)[0]
     except RuntimeError as error:
         said = "; ".join(line.strip() for line in str(error).splitlines()[1:])
+        said = _OBJECT.sub("it", said)
         raise ImageError(
             f"{name} is damaged, or of a kind of the transfer syntax {syntax.name} that no "
             f"installed decoder reads ({said}). Replace it by an intact copy, or convert it to "
             "Explicit VR Little Endian."
         ) from error
+    if values.shape != (dataset.Rows, dataset.Columns):
+        raise ValueError(f"it holds pixels of {values.shape}, more than it says")
     if not syntax.is_encapsulated:
         # pydicom has cut off what lies above the stored bits.
         uncut: Any = {"correct_unused_bits": False}

@@ -80,6 +80,9 @@ _ALLOWED = (
 )
 _MEND = "Replace the file by an intact copy, convert it, or move it away."
 
+# Samples that are unpacked at once.
+_AT_ONCE = 2**20
+
 # What Pillow's readers raise on damaged data.
 _DECODING_FAULTS = (
     OSError,
@@ -163,7 +166,8 @@ def read_values(data: bytes, name: str, most_pixels: int | None = None) -> Value
     prepared, image = _decode(data, name, most_pixels)
     ignored = prepared.ignored
     if prepared.packed is not None:
-        array, bits = _unpacked(np.asarray(image), prepared.packed), prepared.packed.bits
+        array: npt.NDArray[Any] = _unpacked(np.asarray(image), prepared.packed)
+        bits = prepared.packed.bits
     elif image.mode in _SIXTEEN_BIT_MODES:
         array = _words(image, prepared.signed, name)
         bits = _used_bits(array, prepared)
@@ -192,9 +196,9 @@ def read_values(data: bytes, name: str, most_pixels: int | None = None) -> Value
 
 
 def to_eight_bits(values: Values, sixteen_bit: SixteenBit) -> GreyImage:
-    """Map grey values to uint8 (height, width); those of 8 bits stay as they are."""
+    """Map grey values to uint8 (height, width); those of 8 bits stay, from their lowest as 0."""
     if values.bits == 8:
-        return values.array
+        return (values.array - values.low).astype(np.uint8, copy=False)
     array = values.array.astype(np.int64)
     if sixteen_bit == "full_range":
         low, high = values.low, values.high
@@ -364,7 +368,7 @@ def _words(image: Image.Image, signed: bool, name: str) -> npt.NDArray[np.int32]
     return array
 
 
-def _used_bits(array: npt.NDArray[np.int32], prepared: Prepared) -> int:
+def _used_bits(array: npt.NDArray[Any], prepared: Prepared) -> int:
     """Return how many bits the values of 16-bit words have; see the module docstring."""
     bits = prepared.stated_bits
     if array.max() >= 2**bits:
@@ -374,14 +378,18 @@ def _used_bits(array: npt.NDArray[np.int32], prepared: Prepared) -> int:
     return bits
 
 
-def _unpacked(rows: npt.NDArray[np.uint8], packed: Packed) -> npt.NDArray[np.int32]:
+def _unpacked(rows: npt.NDArray[np.uint8], packed: Packed) -> npt.NDArray[np.uint16]:
     """Return samples (height, width) from the bytes of rows (height, bytes), highest bit first."""
     first = np.arange(packed.width) * packed.bits
-    padded = np.pad(rows, ((0, 0), (0, 2))).astype(np.int32)
-    # A sample of up to 16 bits lies in three bytes.
-    at = first // 8
-    three = padded[:, at] << 16 | padded[:, at + 1] << 8 | padded[:, at + 2]
-    samples: npt.NDArray[np.int32] = three >> (24 - packed.bits - first % 8) & 2**packed.bits - 1
+    at, shift = first // 8, 24 - packed.bits - first % 8
+    samples = np.empty((len(rows), packed.width), np.uint16)
+    step = max(1, _AT_ONCE // packed.width)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        padded = np.pad(rows[part], ((0, 0), (0, 2))).astype(np.int32)
+        # A sample of up to 16 bits lies in three bytes.
+        three = padded[:, at] << 16 | padded[:, at + 1] << 8 | padded[:, at + 2]
+        samples[part] = three >> shift & 2**packed.bits - 1
     return samples
 
 

@@ -29,6 +29,7 @@ class Directory:
         tags: those that can be read.
         unreadable: those that lie outside of the file, or whose type is unknown.
         cut: the file ends within the directory.
+        size: bytes of its entries and values.
         next: where the next directory is; 0 if there is none.
     """
 
@@ -36,6 +37,7 @@ class Directory:
     tags: Mapping[int, Tag]
     unreadable: tuple[int, ...]
     cut: bool
+    size: int
     next: int
 
     def numbers(self, tag: int, *default: int) -> tuple[int, ...]:
@@ -97,23 +99,27 @@ def read_directory(data: bytes, order: str, big: bool, offset: int) -> Directory
     count = struct.unpack_from(order + count_form, data, offset)[0]
     entry_size = struct.calcsize(order + entry_form)
     tags: dict[int, Tag] = {}
-    unreadable: list[int] = []
+    unreadable: dict[int, None] = {}  # a set that keeps its order
+    length, beyond = 0, False
     for number in range(count):
         place = at + number * entry_size
         if place + entry_size > len(data):
-            return Directory(order, tags, tuple(unreadable), True, 0)
+            beyond = True
+            break
         tag, kind, values, held = struct.unpack_from(order + entry_form, data, place)
         if tag in tags or tag in unreadable:
             continue
         size = values * _SIZES.get(kind, 0)
         start = 0 if size <= inline else struct.unpack(order + next_form, held)[0]
-        raw = held[:size] if size <= inline else data[start : start + size]
-        if kind not in _SIZES or len(raw) != size:
-            unreadable.append(tag)
+        # Values lie in the file once each: the same bytes under many tags would fill memory.
+        fits = size <= inline or (start + size <= len(data) and length + size <= len(data))
+        if kind not in _SIZES or not fits:
+            unreadable[tag] = None
         else:
+            raw = held[:size] if size <= inline else data[start : start + size]
             tags[tag] = Tag(kind, values, raw)
+            length += size
     end = at + count * entry_size
-    if end + struct.calcsize(order + next_form) > len(data):
-        return Directory(order, tags, tuple(unreadable), True, 0)
-    following = struct.unpack_from(order + next_form, data, end)[0]
-    return Directory(order, tags, tuple(unreadable), False, following)
+    beyond = beyond or end + struct.calcsize(order + next_form) > len(data)
+    following = 0 if beyond else struct.unpack_from(order + next_form, data, end)[0]
+    return Directory(order, tags, tuple(unreadable), beyond, length + entry_size * count, following)

@@ -17,6 +17,7 @@ HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SUBFILE, _OLD_SUBFILE = 254, 255
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _STRIP_BYTES, _MAX_SAMPLE = 273, 277, 279, 281
+_STRIP_ROWS, _PLANES, _PLANES_APART = 278, 284, 2
 _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 317, 322, 323, 324, 325
 _FURTHER_PAGES, _SAMPLE_FORMAT, _XMP = 330, 339, 700
 # Besides these: fill order, rows a strip, planes, fax options, colours, extra samples, JPEG tables,
@@ -25,6 +26,8 @@ _NEEDED = frozenset(
     (_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _STRIPS, _SAMPLES, _STRIP_BYTES)
 ) | {_PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _SAMPLE_FORMAT}
 _NEEDED |= {266, 278, 284, 292, 293, 320, 338, 347, 529, 530, 531, 532}
+# Pages that are looked at, and bytes of their tags as a multiple of the file's (some are shared).
+_MOST_PAGES, _MOST_TIMES = 1000, 4
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 _LONG, _LONG8 = 4, 16
 
@@ -109,12 +112,19 @@ def _page(data: bytes) -> Directory:
     """Return the only page that is neither a preview nor a mask."""
     page = first_directory(data)
     big = data[2:4] in (b"+\0", b"\0+")
-    pages = [page]
-    while page.next and not page.cut:
+    pages, places, size = [page], set[int](), page.size
+    # Some writers end the list with a way back.
+    while page.next and not page.cut and page.next not in places:
+        places.add(page.next)
         page = read_directory(data, page.order, big, page.next)
-        if page in pages:  # some writers end the list with a way back
+        if page == pages[0]:
             break
         pages.append(page)
+        size += page.size
+        if len(pages) > _MOST_PAGES or size > _MOST_TIMES * len(data):
+            raise UnsuitableError(
+                f"is a TIFF file of {len(pages)} pages or more", "save each page as a file"
+            )
     if any(each.cut for each in pages):
         raise ValueError("it is cut: its pages are not all there")
     if len(pages) == 1 and _FURTHER_PAGES not in page.tags:
@@ -220,6 +230,7 @@ def _rewritten(data: bytes, page: Directory, changes: Mapping[int, tuple[int, ..
         tags[tag] = _numbers(order, changes[tag])
     places = [tag for tag in (_STRIPS, _TILES) if tag in tags]
     for tag in places:
+        _refuse_missing(page, tag)
         _refuse_cut(data, page, tag)
         tags[tag] = _numbers(order, page.numbers(tag))
     first = 8 + 2 + 12 * len(tags) + 4
@@ -236,6 +247,20 @@ def _rewritten(data: bytes, page: Directory, changes: Mapping[int, tuple[int, ..
     header = (b"II" if order == "<" else b"MM") + struct.pack(order + "HL", 42, 8)
     count = struct.pack(order + "H", len(tags))
     return (header + count + entries + bytes(4) + values).ljust(length, b"\0") + data
+
+
+def _refuse_missing(page: Directory, places: int) -> None:
+    """Refuse a page of fewer strips or tiles than its size needs: Pillow leaves the rest black."""
+    width, height = page.number(_WIDTH, 0), page.number(_HEIGHT, 0)
+    tiled = places == _TILES
+    across = page.number(_TILE_WIDTH, 0) if tiled else width
+    down = page.number(_TILE_HEIGHT, 0) if tiled else page.number(_STRIP_ROWS, height)
+    if not (across and down):
+        raise ValueError("it says that it is empty")
+    planes = page.number(_SAMPLES, 1) if page.number(_PLANES, 1) == _PLANES_APART else 1
+    needed, there = -(-width // across) * -(-height // down) * planes, len(page.numbers(places))
+    if there < needed:
+        raise ValueError(f"it is cut: of {needed:,} parts of its image {there:,} are there")
 
 
 def _refuse_cut(data: bytes, page: Directory, places: int) -> None:

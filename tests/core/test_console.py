@@ -15,6 +15,15 @@ def test_notes_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture
     assert captured.err == "warning: the discriminator is blind\n"
 
 
+def test_a_terminal_obeys_no_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of files may hold what clears a screen; letters of all languages stay."""
+    say("\x1b[2J Röntgen 胸部\n\x07")
+    warn("a\x9bb\r")
+    captured = capsys.readouterr()
+    assert captured.out == "\\x1b[2J Röntgen 胸部\n\\x07\n"
+    assert captured.err == "warning: a\\x9bb\\r\n"
+
+
 def test_an_expected_fault_is_one_message_and_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
     """No traceback for what a user can mend."""
 

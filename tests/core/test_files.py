@@ -181,6 +181,15 @@ def test_csv_has_no_index_and_unix_line_ends(tmp_path: Path) -> None:
     assert (tmp_path / "x.csv").read_bytes() == b"a,b\n1,x\n2,\n"
 
 
+def test_csv_brings_texts_back_as_they_were(tmp_path: Path) -> None:
+    """With any line end, comma or quote in them."""
+    texts = ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "=1+1", " a ", "'a"]
+    write_csv(tmp_path / "x.csv", pd.DataFrame({"text": texts, "number": range(8)}))
+    found = pd.read_csv(tmp_path / "x.csv", keep_default_na=False)
+    assert found["text"].tolist() == texts
+    assert found["number"].tolist() == list(range(8))
+
+
 def test_rounded_keeps_four_digits_and_refuses_nan() -> None:
     """A metric has four digits after the point unless told otherwise, and is finite."""
     assert rounded(1.23456) == 1.2346

@@ -27,6 +27,7 @@ from pydicom.uid import (
 
 from srpipe.core.errors import ImageError
 from srpipe.formats.dicom import Radiograph, read
+from srpipe.formats.raster import to_eight_bits
 from tests.formats.radiographs import encoded, lookup_table, radiograph, stored
 
 ALLOWED = "Allowed are radiographs of one grey frame"
@@ -266,6 +267,44 @@ def test_what_lacks_something_needed_is_damaged(lacking: str) -> None:
         data = encoded(dataset)
     with pytest.raises(ImageError, match=rf"x\.dcm is damaged: it lacks {lacking}\."):
         read(data, "x.dcm")
+
+
+def test_pixels_of_more_frames_than_it_says_are_refused() -> None:
+    """Two images in one are no image of three axes."""
+    data = encoded(radiograph(np.zeros((40, 24)), 8, Rows=20))
+    with pytest.raises(ImageError, match=r"x\.dcm is damaged: it holds pixels of \(2, 20, 24\)"):
+        read(data, "x.dcm")
+
+
+def test_messages_hold_no_characters_that_a_terminal_obeys() -> None:
+    """What a file says of itself is quoted in one line."""
+    data = encoded(radiograph(stored(12), 12))
+    data = data.replace(b"1.2.840.10008.5.1.4.1.1.1\0", b"1.2\x1b[31m\n8.5.1.4.1.1.1.5.6\0")
+    with pytest.raises(ImageError) as caught:
+        read(data, "x.dcm")
+    assert str(caught.value).isprintable()
+    assert "class 1.2?[31m" in str(caught.value)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_eight_bits_are_shown_as_such(signed: bool) -> None:
+    """Where 8-bit images are wanted: their lowest value is 0."""
+    array = stored(8, signed=signed)
+    grey = to_eight_bits(read(encoded(radiograph(array, 8, signed=signed)), "x").values, "minmax")
+    assert grey.dtype == np.uint8
+    assert np.array_equal(grey, array + 128 * signed)
+
+
+def test_damaged_jpeg_2000_does_not_end_the_process() -> None:
+    """As gdcm does, which is not asked."""
+    decoder = get_decoder(JPEG2000Lossless)
+    assert "gdcm" in decoder.available_plugins
+    dataset = radiograph(np.tile(stored(12), (4, 4)), 12)
+    dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+    data = encoded(dataset)
+    at = data.index(b"\xff\x4f\xff\x51")
+    with pytest.raises(ImageError, match=r"no installed decoder reads \(pylibjpeg: [^;]*\)\."):
+        read(data[: at + 42] + b"\xff" * 200 + data[at + 242 :], "x.dcm")
 
 
 def test_a_file_without_its_header_is_refused() -> None:

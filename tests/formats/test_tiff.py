@@ -3,6 +3,8 @@
 import io
 import itertools
 import re
+import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -294,3 +296,55 @@ def test_fewer_pixels_may_be_allowed(bits: int) -> None:
     wanted = "x has too many pixels, 37 x 21: allowed are 776. Check"
     with pytest.raises(ImageError, match=wanted):
         read_values(data, "x", HEIGHT * WIDTH - 1)
+
+
+# ------------------------------------------------------------------ lies about what is there
+
+
+def test_fewer_tiles_or_strips_than_the_size_needs_are_refused() -> None:
+    """Pillow leaves what lacks black."""
+    for tiles, compression in itertools.product((False, True), COMPRESSIONS):
+        data = tiff(values(8), 8, tiles=tiles, compression=compression)
+        size = struct.pack("<HHLL", 256 + (not tiles), 4, 1, (HEIGHT, WIDTH)[tiles])
+        assert data.count(size) == 1
+        larger = data.replace(size, size[:8] + struct.pack("<L", 10 * WIDTH))
+        with pytest.raises(ImageError, match=r"x\.tif is damaged: it is cut: of \d+ parts"):
+            full(larger)
+
+
+def test_the_same_bytes_under_many_tags_do_not_fill_memory() -> None:
+    """A tag that holds the whole file is read; the next one of its size is not."""
+    more = [tag("<", 40000 + number, bytes(1_000_000)) for number in range(2)]
+    data = bytearray(tiff(values(8), 8, more=more[:1]))
+    whole = struct.pack("<HHL", 40000, 7, 1_000_000)
+    at = data.index(whole)
+    pointed = data[at + 8 : at + 12]
+    first = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[first : first + 2], "little")
+    entries = data[first + 2 : first + 2 + 12 * count]
+    entries += b"".join(
+        struct.pack("<HHL", 40001 + number, 7, 1_000_000) + pointed for number in range(1000)
+    )
+    data[4:8] = len(data).to_bytes(4, "little")
+    data += struct.pack("<H", len(entries) // 12) + entries + bytes(4)
+    tracemalloc.start()
+    try:
+        found = read_values(bytes(data), "x.tif")
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(found.array, values(8))
+    assert len(found.ignored) > 990
+
+
+def test_pages_without_end_are_refused() -> None:
+    """A list of thousands, each of a few bytes."""
+    data = tiff(values(8), 8)
+    first = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[first : first + 2], "little")
+    end = first + 2 + 12 * count
+    places = range(len(data), len(data) + 6 * 5000, 6)
+    pages = b"".join(struct.pack("<HL", 0, place + 6) for place in places[:-1]) + bytes(6)
+    linked = data[:end] + places[0].to_bytes(4, "little") + data[end + 4 :] + pages
+    with pytest.raises(ImageError, match=r"x\.tif is a TIFF file of 1001 pages or more"):
+        full(linked)

@@ -36,6 +36,9 @@ ARCHIVE = "nih-chest-xrays-data.zip"
 TABLE = "Data_Entry_2017.csv"
 TRAIN_VAL_LIST = "train_val_list.txt"
 TEST_LIST = "test_list.txt"
+TEXTS = (TABLE, TRAIN_VAL_LIST, TEST_LIST)
+# Bytes of a member, unpacked: images of a megapixel, and texts of 112,120 rows, have far less.
+MOST_IMAGE_BYTES, MOST_BYTES = 64 * 2**20, 256 * 2**20
 IMAGE_COLUMN = "Image Index"
 PATIENT_COLUMN = "Patient ID"
 _IMAGE = re.compile(r"images_\d+/images/([^/]+\.png)")
@@ -167,9 +170,7 @@ def _list(archive: Path) -> tuple[list[Entry], pd.DataFrame]:
     try:
         with zipfile.ZipFile(archive) as opened:
             images = _images(opened, archive)
-            table, train_val, test = (
-                opened.read(name).decode("utf-8-sig") for name in (TABLE, TRAIN_VAL_LIST, TEST_LIST)
-            )
+            table, train_val, test = (opened.read(name).decode("utf-8-sig") for name in TEXTS)
     except FileNotFoundError as error:
         raise DownloadError(
             f"there is no {archive}: give the path of the NIH's zip in datasets.nih.archive of "
@@ -207,7 +208,7 @@ def _images(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo
         (match[1], member) for member in members if (match := _IMAGE.fullmatch(member.filename))
     ]
     names = {member.filename for member in members}
-    missing = [name for name in (TABLE, TRAIN_VAL_LIST, TEST_LIST) if name not in names]
+    missing = [name for name in TEXTS if name not in names]
     if not images:
         missing.append("images_*/images/*.png")
     if missing:
@@ -219,6 +220,15 @@ def _images(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo
     twice = sorted(i for i, count in Counter(name for name, _ in images).items() if count > 1)
     if twice:
         raise DownloadError(f"{archive} has {len(twice)} image(s) twice: {some(twice)}.")
+    large = [member for _, member in images if member.file_size > MOST_IMAGE_BYTES]
+    large += [opened.getinfo(name) for name in TEXTS if opened.getinfo(name).file_size > MOST_BYTES]
+    if large:
+        raise DownloadError(
+            f"{archive} has {len(large)} member(s) that are too large unpacked, such as "
+            f"{large[0].filename} with {large[0].file_size:,} bytes: it is not the zip of Kaggle's "
+            f"{DATASET}. Give that one in datasets.nih.archive of params.yaml, or null to download "
+            "it."
+        )
     return dict(images)
 
 

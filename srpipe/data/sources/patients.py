@@ -23,6 +23,8 @@ from srpipe.settings.datasets import PATTERNS, Folder
 
 # How a gzip file begins.
 GZIP = b"\x1f\x8b"
+# Bytes that a packed table may hold.
+MOST_BYTES = 2**30
 # With more images per folder than this on average, folders are not patients.
 MOST_OF_A_PATIENT = 50
 _MEANT = "If the IDs are right as they are, set datasets.folder.accept_patients: true."
@@ -126,6 +128,14 @@ def _by_table(root: Path, images: Sequence[str], folder: Folder, path: Path) -> 
     return patients
 
 
+def _unpacked(data: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        text = file.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"it holds more than {MOST_BYTES:,} bytes")
+    return text
+
+
 def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     """Return the table as text, in one form (NFC, no spaces): others make new patients.
 
@@ -134,7 +144,7 @@ def _read_table(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         data = path.read_bytes()
         # As MIMIC's and PadChest's tables are published.
-        text = decoded(gzip.decompress(data) if data.startswith(GZIP) else data)
+        text = decoded(_unpacked(data) if data.startswith(GZIP) else data)
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     except (OSError, EOFError, zlib.error, ValueError) as error:  # pandas' are ValueErrors
         raise DataError(

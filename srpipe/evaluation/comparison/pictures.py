@@ -124,7 +124,8 @@ def _draw_detail(path: Path, caption: str, pair: Pair, detail: Detail, weights: 
     low, high = np.percentile(hr[here], (0.5, 99.5))
     columns = len(images) + 1
     figure = Figure(figsize=(3 * columns, 6.6), layout="constrained")
-    figure.suptitle(f"{caption}\n{pair.image}, {DETAIL}x{DETAIL} pixels of HR")
+    title = f"{caption}\n{console.ascii_text(pair.image)}, {DETAIL}x{DETAIL} pixels of HR"
+    figure.suptitle(title, parse_math=False)
     axes = figure.subplots(2, columns)
     for column, (name, image) in enumerate({**images, "HR": hr}.items()):
         axes[0][column].imshow(image[here], cmap="gray", vmin=low, vmax=max(high, low + 1))

@@ -128,6 +128,34 @@ def test_another_zip_is_refused(tmp_path: Path, change: dict[str, bytes | None],
     assert not (tmp_path / "raw").exists()
 
 
+@pytest.mark.parametrize(
+    "name", ["../../escaped.png", "/tmp/escaped.png", "images_001/images/../../../escaped.png"]
+)
+def test_names_in_the_zip_lead_nowhere(tmp_path: Path, name: str) -> None:
+    """Nothing is unpacked; a member beside the images is not listed, whatever its name is."""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    source = open_source(fetch(folder, zipped({**parts(), name: picture(50)})))
+    assert [entry.file for entry in source.entries] == sorted(IMAGES)
+    for entry in source.entries:
+        assert source.read(entry) == picture(IMAGES[entry.file])
+    assert not list(tmp_path.rglob("*escaped*"))
+    assert {path.name for path in folder.iterdir()} == {"own.zip", "raw"}
+
+
+@pytest.mark.parametrize("name", ["Data_Entry_2017.csv", next(iter(IMAGES))])
+def test_a_member_that_is_a_bomb_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """By the size that the zip's directory gives, before it is unpacked."""
+    monkeypatch.setattr(nih, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(nih, "MOST_IMAGE_BYTES", 2**20)
+    data = zipped({**parts(), name: bytes(2**20 + 1)})
+    assert len(data) < 10_000
+    with pytest.raises(DownloadError, match=rf"1 member\(s\) .*{re.escape(name)} with 1,048,577 b"):
+        fetch(tmp_path, data)
+
+
 @pytest.mark.parametrize("kept", [0, 100, -30])
 def test_a_cut_zip_is_refused_and_kept(tmp_path: Path, kept: int) -> None:
     """The message names the file and what to do; nobody is told to delete 42 GB of their own."""
