@@ -34,6 +34,7 @@ class Shown:
     data: bytes
     name: str
     told: str
+    unusual: list[str]
 
 
 # The same for all sessions; the last few are kept.
@@ -99,11 +100,13 @@ def _show_result(key: tuple[str, ...], given: str, data: bytes, kind: str, used:
         with st.spinner("Enhancing"):
             result, told = _made(given, data, kind, used)
         panels = _panels(result, used)
+        _warn(result.unusual)
         show(panels)
         name = result_name(given, result.suffix, used.network.scale)
-        shown = Shown(key, panels, figures(result), result.data, name, told)
+        shown = Shown(key, panels, figures(result), result.data, name, told, result.unusual)
         st.session_state["shown"] = shown
     else:
+        _warn(shown.unusual)
         show(shown.panels)
     st.caption(shown.told)
     rows = [
@@ -118,6 +121,11 @@ def _show_result(key: tuple[str, ...], given: str, data: bytes, kind: str, used:
         "application/octet-stream",
         on_click="ignore",
     )
+
+
+def _warn(unusual: list[str]) -> None:
+    if unusual:
+        st.warning(texts.OUT_OF_RANGE.format("; ".join(unusual)))
 
 
 def _made(given: str, data: bytes, kind: str, used: Method) -> tuple[Result, str]:

@@ -8,6 +8,10 @@ WHAT = (
     "Enlarges chest radiographs four times each way, such as 256x256 to 1024x1024, and shows how "
     "far to trust the result. Uploads stay in the server's memory while this page is open."
 )
+OUT_OF_RANGE = (
+    "**Out of range**: {}. What the network makes of such an image was not measured: do not trust "
+    "it."
+)
 METHOD = """\
 A convolutional network (plain_sr_x4, 0.45 million parameters) adds what bicubic interpolation
 lacks. It was trained on radiographs of NIH ChestX-ray14 that were made smaller the way detectors

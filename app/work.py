@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from app.uploads import MOST_PIXELS, result_suffix
-from srpipe.enhance.upscale import Enhanced, Method, given_range, upscale_bytes
+from srpipe.enhance.upscale import Enhanced, Method, upscale_bytes
+from srpipe.formats.given import given, given_range
 from srpipe.formats.raster import Values, encode_png, is_dicom, read_values, to_eight_bits
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.resample import bicubic, crop_to_multiple, downsample, to_grey
 from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
+from srpipe.trust.range import reasons
 
 # Memory is that of one image, however many sessions there are; the CPUs are shared anyway.
 _one_at_a_time = threading.Lock()
@@ -31,6 +33,7 @@ class Result:
         hr: the same of the truth, if it is known.
         half_width: float32 `(H, W)` of 1, of the interval around SR, if these weights have one that
             holds for their settings.
+        unusual: why LR is out of the range that the default network was trained for.
         data: the enhanced file.
         suffix: of its name.
     """
@@ -40,6 +43,7 @@ class Result:
     sr: GreyImage
     hr: GreyImage | None
     half_width: FloatImage | None
+    unusual: list[str]
     data: bytes
     suffix: str
 
@@ -107,6 +111,7 @@ def _result(made: Enhanced, method: Method, suffix: str, hr: GreyImage | None = 
         sr=to_grey(sr),
         hr=hr,
         half_width=None if half is None else half / np.float32(high - low),
+        unusual=reasons(given(made.values)),
         data=made.data,
         suffix=suffix,
     )

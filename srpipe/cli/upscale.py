@@ -34,6 +34,9 @@ rounding of 8 bits: nothing in the input is lost, its noise included.
 A file that fails does not stop the others: the end names it and why, and the exit code is 1. Files
 of other kinds are counted.
 
+An image that is unlike what plain_sr_x4 was trained for (small, noisy, turned, inverted, no chest)
+is enhanced, with a warning: docs/out_of_range.md says what is told and what is missed.
+
 Not for diagnosis: a network can blur or invent detail. See MODEL_CARD.md.
 """
 UPSCALE_EXAMPLE = """\
@@ -88,7 +91,8 @@ def add_to(commands: Commands) -> None:
         "--report",
         type=Path,
         metavar="FILE.csv",
-        help="a row a file: status, reason, size, LR-PSNR, estimated noise, seconds",
+        help="a row a file: status, reason, size, LR-PSNR, estimated noise, what is out of range, "
+        "seconds",
     )
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there")
     parser.add_argument(
@@ -147,6 +151,8 @@ def run(options: argparse.Namespace) -> None:
         with bar:
             for row in made:
                 rows.append(row)
+                if row.range and not options.quiet:
+                    console.warn(f"{row.input}: {row.range}")
                 bar.update()
     finally:
         signal.signal(signal.SIGTERM, former)

@@ -7,9 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from srpipe.core.errors import DataError, ImageError
 from srpipe.core.files import for_spreadsheets, replacing
@@ -17,17 +15,18 @@ from srpipe.enhance.tiles import DEFAULT_TILE, pieces
 from srpipe.enhance.upscale import (
     Enhanced,
     Method,
-    given_range,
     half_width_file,
     origin_of,
     targets,
     upscale_file,
 )
 from srpipe.enhance.written import said_of
+from srpipe.formats.given import given, given_range
 from srpipe.formats.listing import Listing, image_files
 from srpipe.formats.raster import SUFFIXES, SixteenBit, file_bytes
 from srpipe.imaging.consistency import REACH
 from srpipe.imaging.resample import BICUBIC
+from srpipe.trust.range import measured, told, trained
 
 MADE, FINISHED, FAILED = "made", "finished", "failed"
 
@@ -46,7 +45,10 @@ class Row:
         scale: how many times as large each way.
         lr_psnr: of the result, downsampled, against its input, in dB; the peak is the range that
             the network was given, at most 100.
-        noise: estimated standard deviation of the input's noise, in 255ths of that range.
+        noise: estimated standard deviation of the input's noise, in 255ths of that range
+            (`trust.range.noise`).
+        range: why the input is out of the range that the default network was trained for; "" if it
+            is within, or was not looked at because the result was finished.
         seconds: that it took.
     """
 
@@ -59,6 +61,7 @@ class Row:
     scale: int | None = None
     lr_psnr: float | None = None
     noise: float | None = None
+    range: str = ""
     seconds: float | None = None
 
 
@@ -122,7 +125,7 @@ def enhance(
         sixteen_bit: as for `upscale_file`.
         overwrite: make what is there anew. Without it what was made so is finished, and what was
             not is refused.
-        figures: measure LR-PSNR and noise.
+        figures: measure LR-PSNR and noise. What is out of range is always told.
 
     Raises:
         OutputError: an output cannot be written.
@@ -140,6 +143,7 @@ def enhance(
             continue
         height, width = made.sr.shape
         scale = method.network.scale
+        found = measured(given(made.values), trained())
         yield Row(
             str(source),
             str(target),
@@ -148,7 +152,8 @@ def enhance(
             height=height,
             scale=scale,
             lr_psnr=lr_psnr(made, scale) if figures else None,
-            noise=noise(made) if figures else None,
+            noise=round(found.noise, 4) if figures else None,
+            range="; ".join(told(found, trained())),
             seconds=round(time.monotonic() - started, 3),
         )
 
@@ -190,18 +195,6 @@ def lr_psnr(made: Enhanced, scale: int) -> float:
         total += float(((own - lr[piece.inside]) ** 2).sum())
     error = total / lr.size / max(high - low, 1) ** 2
     return round(float(-10 * np.log10(max(error, 1e-10))), 4)
-
-
-def noise(made: Enhanced) -> float:
-    """Estimate the standard deviation of the input's noise, in 255ths of the range given.
-
-    The mean absolute response to a mask that takes out all that is linear (J. Immerkaer, "Fast
-    noise variance estimation", CVIU 1996). Fine texture counts as noise.
-    """
-    low, high = given_range(made.values)
-    mask: npt.NDArray[np.float32] = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
-    found = np.abs(ndimage.convolve(made.values.array.astype(np.float32), mask)[1:-1, 1:-1])
-    return round(float(np.sqrt(np.pi / 2) / 6 * found.mean() * 255 / max(high - low, 1)), 4)
 
 
 def write_report(path: Path, rows: Sequence[Row]) -> None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 import srpipe
 from srpipe.core import console, environment
@@ -30,6 +29,7 @@ from srpipe.enhance.engine import Precision
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
 from srpipe.enhance.written import TIFF_SUFFIXES, encode_grey, write_half_width
+from srpipe.formats.given import given, given_range
 from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
     DICOM_SUFFIXES,
@@ -231,8 +231,7 @@ def _upscaled(
         if padded is not None:
             result[:] = np.where(_enlarged(padded, scale), _enlarged(array, scale), result)
         return result, half
-    filled = array if padded is None else _filled(array, padded)
-    lr = (filled - low).astype(np.float32) / np.float32(high - low)
+    lr = given(values)
     overlap = network.reach + (0 if interval is None else REACH)
     for piece in pieces((lr.shape[0], lr.shape[1]), tile, overlap):
         place, sr = piece.place(scale), network.run(lr[piece.seen])
@@ -250,25 +249,6 @@ def _upscaled(
                 half[place][outside] = 0
         result[place] = made
     return result, half
-
-
-def given_range(values: Values) -> tuple[int, int]:
-    """Return the values that the network is given as 0 and 1; equal ones if it is given nothing."""
-    if values.bits == 8:
-        return values.low, values.high
-    used = values.array
-    if values.padding is not None:
-        used = used[(used < values.padding[0]) | (used > values.padding[1])]
-    return (int(used.min()), int(used.max())) if used.size else (values.low, values.low)
-
-
-def _filled(array: npt.NDArray[np.int32], padded: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """Return the array with the nearest pixels of the image in place of padding."""
-    rows, columns = ndimage.distance_transform_edt(
-        padded, return_distances=False, return_indices=True
-    )
-    filled: npt.NDArray[np.int32] = array[rows, columns]
-    return filled
 
 
 def _beside(

@@ -22,6 +22,9 @@ from srpipe.imaging.resample import downsample
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.inference import super_resolve
 from srpipe.models.released import weights_file
+from srpipe.phantom.cohort import Exposure
+from srpipe.phantom.render import render
+from srpipe.trust.range import INVERTED
 from tests.cli.conftest import Refused
 from tests.conftest import MakeImage
 from tests.formats.radiographs import encoded, radiograph, stored
@@ -289,6 +292,28 @@ def test_alpha_and_interval_are_followed(make_image: MakeImage) -> None:
         assert "plain_sr_x4_adversarial, alpha 0.25 (fp32" in image.info["Description"]
     main(["upscale", "a.png", "-o", "wide", "--interval"])
     assert {path.name for path in Path("wide").iterdir()} == {"a.png", "a.png.interval.tif"}
+
+
+def test_what_is_out_of_range_is_warned_of(
+    ours: Path, make_image: MakeImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a line a file, and in the report; the file is made all the same. --quiet keeps to the
+    report.
+    """
+    chest = render(Exposure(1, 0, 14), 256)
+    Path("own").mkdir()
+    Path("own/a.png").write_bytes(encode_png(chest))
+    Path("own/b.png").write_bytes(encode_png(255 - chest))
+    common = ["upscale", "own", "-o", "large", "--weights", str(ours), "--report", "large.csv"]
+    main(common)
+    shown = capsys.readouterr()
+    warned = [line for line in shown.err.splitlines() if "warning" in line]
+    assert warned == [f"warning: own/b.png: {INVERTED}"]
+    assert "2 image(s) in large" in shown.out
+    main([*common, "--quiet", "--overwrite"])
+    assert capsys.readouterr() == ("", "")
+    with Path("large.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["range"] for row in csv.DictReader(file)] == ["", INVERTED]
 
 
 ENDLESS = """

@@ -14,6 +14,9 @@ from PIL import Image
 
 from srpipe.cli.main import main
 from srpipe.metrics.error import psnr, squared_error
+from srpipe.phantom.cohort import Exposure
+from srpipe.phantom.render import render
+from srpipe.trust.range import INVERTED
 from tests.conftest import MakeImage
 from tests.formats.radiographs import encoded, radiograph
 
@@ -221,6 +224,21 @@ def test_two_visitors_at_once_see_their_own(
         made = downloaded(page, "PNG")[1]
         assert made == commanded(tmp_path / str(index), "chest.png", data)
         assert np.array_equal(pictures(page)["SR"], np.asarray(Image.open(io.BytesIO(made))))
+
+
+def test_what_is_out_of_range_is_warned_of(visit: Open) -> None:
+    """Above the pictures, which are shown all the same; a chest as it is usual has no warning."""
+    chest = render(Exposure(1, 0, 14), 256)
+    page = visit()
+    upload(page, "chest.png", png(chest))
+    pictures(page)
+    assert page.get_by_text("Out of range").count() == 0
+    page = visit()
+    upload(page, "chest.png", png(255 - chest))
+    alert = page.get_by_role("alert").filter(has_text=f"Out of range: {INVERTED}.")
+    alert.wait_for()
+    assert "SR" in pictures(page)
+    assert alert.bounding_box()["y"] < page.locator(".panels").bounding_box()["y"]
 
 
 # ------------------------------------------------------------------ what is refused
