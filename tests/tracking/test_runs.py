@@ -222,6 +222,7 @@ def test_the_model_is_not_logged_again(clone: Path, monkeypatch: pytest.MonkeyPa
     # Under its own name, because MLflow replaces `mlflow.pytorch` when it is first used.
     flavour = importlib.import_module("mlflow.pytorch")
     monkeypatch.setattr(flavour, "log_model", lambda *_, name, **__: logged.append(name))
+    monkeypatch.setattr(tracking, "_register", lambda _: None)
     model = SwiftSRGAN(channels=1, features=4, blocks=1, scale=2)
     weights = save(clone / "generator.pt", b"weights")
     for _ in range(2):
