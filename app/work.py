@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from app.uploads import MOST_PIXELS, result_suffix
 from srpipe.enhance.upscale import Enhanced, Method, upscale_bytes
-from srpipe.formats.given import given, given_range
 from srpipe.formats.raster import Values, encode_png, is_dicom, read_values, to_eight_bits
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.resample import bicubic, crop_to_multiple, downsample, to_grey
 from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
+from srpipe.runtime.given import given, given_range
 from srpipe.trust.range import reasons
 
 # Memory is that of one image, however many sessions there are; the CPUs are shared anyway.

@@ -21,11 +21,11 @@ from srpipe.enhance.upscale import (
     upscale_file,
 )
 from srpipe.enhance.written import said_of
-from srpipe.formats.given import given, given_range
 from srpipe.formats.listing import Listing, image_files
 from srpipe.formats.raster import SUFFIXES, SixteenBit, file_bytes
 from srpipe.imaging.consistency import REACH
 from srpipe.imaging.resample import BICUBIC
+from srpipe.runtime.given import given, given_range
 from srpipe.trust.range import measured, told, trained
 
 MADE, FINISHED, FAILED = "made", "finished", "failed"

@@ -29,7 +29,6 @@ from srpipe.enhance.engine import Precision
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
 from srpipe.enhance.written import TIFF_SUFFIXES, encode_grey, write_half_width
-from srpipe.formats.given import given, given_range
 from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
     DICOM_SUFFIXES,
@@ -44,6 +43,7 @@ from srpipe.formats.raster import (
 from srpipe.imaging.arrays import FloatImage, GreyImage
 from srpipe.imaging.resample import MIN_LR_SIDE
 from srpipe.models.released import DEFAULT, weights_file
+from srpipe.runtime.given import given, given_range
 from srpipe.trust.interval import REACH, Interval, of_record
 
 if TYPE_CHECKING:

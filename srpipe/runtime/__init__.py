@@ -1,1 +1,1 @@
-"""Running generators without torch: as ONNX graphs, on ONNX Runtime."""
+"""Running generators without torch, as ONNX graphs on ONNX Runtime; what they are given."""

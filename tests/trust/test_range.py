@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from srpipe.formats import dicom
-from srpipe.formats.given import given
 from srpipe.formats.raster import read_values
 from srpipe.imaging.arrays import FloatImage
 from srpipe.imaging.resample import downsample
 from srpipe.phantom.cohort import Exposure
 from srpipe.phantom.render import render
+from srpipe.runtime.given import given
 from srpipe.trust.range import INVERTED, UNLIKE, measured, noise, of_record, reasons, trained
 
 

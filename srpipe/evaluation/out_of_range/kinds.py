@@ -21,9 +21,9 @@ from srpipe.evaluation.comparison.methods import SCALE
 from srpipe.evaluation.out_of_range.fit import SIDE, WORST, as_given, fits
 from srpipe.evaluation.shown import NOISE_SEED, SHOWN
 from srpipe.formats import dicom
-from srpipe.formats.given import given
 from srpipe.formats.raster import SUFFIXES, Values, file_bytes, read_values
 from srpipe.imaging.arrays import FloatImage
+from srpipe.runtime.given import given
 from srpipe.settings.acquisition import Acquisition
 from srpipe.trust.range import INVERTED, TURNED, UNLIKE, reasons
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from srpipe.formats.given import given
 from srpipe.formats.raster import Values
+from srpipe.runtime.given import given
 
 
 def test_what_the_network_is_given() -> None:
