@@ -82,7 +82,8 @@ def require_file(path: Path) -> None:
     if not path.exists():
         raise CheckpointError(
             f"{path} does not exist: give a weights file, or a released model by its name: "
-            f"{', '.join(released_names())}"
+            f"{', '.join(released_names())}. Those in models/ come from `make repro`, or from "
+            "`dvc pull` where a remote is set"
         )
 
 
