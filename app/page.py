@@ -63,7 +63,8 @@ def main() -> None:
         upload, kind = None, HIGH
         if source == OWN:
             upload = st.file_uploader(
-                "PNG, JPEG, TIFF or DICOM", help="Up to 1024x1024 pixels, or 4096x4096 to compare."
+                "PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM",
+                help="Up to 1024x1024 pixels, or 4096x4096 to compare.",
             )
             kind = st.radio("It is", [LOW, HIGH])
         else:

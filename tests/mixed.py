@@ -6,9 +6,9 @@ from PIL import Image
 
 from tests.conftest import MakeImage
 
-MIXED_LEFT_OUT = "3 file(s) are not read: 1 .bmp (c.bmp); 1 .webp (d.webp); 1 DICOM (IM-0001)"
+MIXED_LEFT_OUT = "3 file(s) are not read: 1 .gif (c.gif); 1 .webp (d.webp); 1 DICOM (IM-0001)"
 MIXED_COUNTS = {
-    ".bmp": {"files": 1, "first": ["c.bmp"]},
+    ".gif": {"files": 1, "first": ["c.gif"]},
     ".webp": {"files": 1, "first": ["d.webp"]},
     "DICOM": {"files": 1, "first": ["IM-0001"]},
 }
@@ -18,7 +18,7 @@ def put_mixed(folder: Path, make_image: MakeImage) -> None:
     """Write three images, of which two have less usual endings, and five other files."""
     folder.mkdir(parents=True)
     for seed, (name, kind) in enumerate(
-        {"a.png": "PNG", "b.jfif": "JPEG", "e.jpe": "JPEG", "c.bmp": "BMP"}.items()
+        {"a.png": "PNG", "b.jfif": "JPEG", "e.jpe": "JPEG", "c.gif": "GIF"}.items()
     ):
         Image.fromarray(make_image(seed, 64, 64)).save(folder / name, format=kind)
     (folder / "d.webp").write_bytes(b"RIFF")

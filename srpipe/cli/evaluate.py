@@ -12,7 +12,7 @@ from srpipe.core.extras import require
 from srpipe.core.files import rounded, write_json
 
 EVALUATE = """\
-Score a generator on a folder of HR radiographs (PNG, JPEG, TIFF; subfolders too).
+Score a generator on a folder of HR radiographs (PNG, JPEG, TIFF, BMP, JPEG 2000; subfolders too).
 
 Each image is cropped to a multiple of the generator's scale, downsampled by Pillow's antialiased
 bicubic (8-bit), super-resolved, and compared with the original. So are bicubic interpolation and

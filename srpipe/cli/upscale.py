@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from srpipe.enhance.batch import Row
 
 UPSCALE = """\
-Super-resolve radiographs (DICOM, PNG, JPEG, TIFF; folders with their subfolders) into a folder of
-grey images.
+Super-resolve radiographs (DICOM, PNG, JPEG, TIFF, BMP, JPEG 2000; folders with their subfolders)
+into a folder of grey images.
 
 DICOM becomes DICOM, TIFF TIFF, all else PNG, in the depth and the grey scale of the input, with its
 pixel spacing divided by the scale. Of a.png and a.jpg in one folder the second becomes a.jpg.png.

@@ -297,7 +297,7 @@ def upscale_bytes(
     The result has the pixel spacing of the input, divided by the scale, and says how it was made.
 
     Args:
-        data: PNG, JPEG, TIFF or DICOM.
+        data: PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM.
         name: of the file: for messages, and .dcm says that it is DICOM.
         method: what with.
         sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
@@ -346,7 +346,7 @@ def upscale_file(
     If `method` has an interval, its half width is in `half_width_file(target)`.
 
     Args:
-        source: PNG, JPEG, TIFF or DICOM, by its content.
+        source: PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM, by its content.
         target: of `targets`: DICOM for DICOM, TIFF if it ends in .tif or .tiff, else PNG.
         method: what with.
         sixteen_bit: as for `upscale_bytes`.

@@ -28,6 +28,7 @@ from pydicom.uid import (
 )
 
 from srpipe.core.errors import ImageError
+from srpipe.formats import jpeg2000
 from srpipe.formats.raster import require_few_pixels
 
 # What a file may hold beside its pixels, bytes.
@@ -42,10 +43,7 @@ LONGEST_SEQUENCE = 2 * 2**20  # bytes
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 _META, _AFTER_PREAMBLE = 0x0002, 132
-_JPEG, _JPEG_2000 = b"\xff\xd8\xff", b"\xff\x4f\xff\x51"
-_JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
-# The decoder takes kilobytes for each, before it has read any.
-_MOST_TILES = 2**12
+_JPEG = b"\xff\xd8\xff"
 # Of run lengths (PS3.5, annex G), and two bytes for each of a frame's rows, which are coded apart.
 _RLE_HEADER = 64 + 2 * 2**16
 # Marker segments that hold a size: SOF0 to SOF15, but for DHT, JPG and DAC; JPEG-LS's SOF55.
@@ -166,34 +164,10 @@ def _require_agreement(coded: tuple[int, int], channels: int, size: tuple[int, i
 
 
 def _require_jpeg_2000(frame: bytes, size: tuple[int, int]) -> None:
-    """Refuse a codestream whose header (SIZ, ISO 15444-1 A.5.1) does not suit."""
-    at = _codestream(frame)
-    if not frame.startswith(_JPEG_2000, at):
-        raise ValueError("its pixels are no JPEG 2000")
-    right, bottom, left, top, across, down, first, upper, channels = struct.unpack_from(
-        ">8LH", frame, at + 8
-    )
-    _require_agreement((bottom - top, right - left), channels, size)
-    if not across or not down:
-        raise ValueError("its tiles have no size")
-    tiles = -(-(right - first) // across) * -(-(bottom - upper) // down)
-    if tiles > _MOST_TILES:
-        raise ValueError(f"its pixels are in {tiles:,} tiles, more than {_MOST_TILES:,}")
-
-
-def _codestream(frame: bytes) -> int:
-    """Return where a codestream begins: at once, or in a JP2 file's box of that kind."""
-    at = 0
-    while frame.startswith(_JP2) and at + 16 <= len(frame):
-        length, kind, long = struct.unpack_from(">L4sQ", frame, at)
-        header = 16 if length == 1 else 8
-        if kind == b"jp2c":
-            return at + header
-        length = long if length == 1 else length
-        if length < header:
-            break
-        at += length
-    return at
+    """Refuse a codestream whose header does not suit."""
+    found = jpeg2000.header(frame)
+    _require_agreement((found.height, found.width), found.channels, size)
+    jpeg2000.require_few_tiles(found)
 
 
 def _require_jpeg(frame: bytes, size: tuple[int, int], allocated: int) -> None:

@@ -1,4 +1,4 @@
-"""What the readers of PNG, JPEG and TIFF hand to the decoder: the pixels without all else.
+"""What the readers of image files hand to the decoder: the pixels without all else.
 
 Pillow reads colour profiles, texts and EXIF blocks together with the pixels and refuses a file for
 any of them. So each reader takes the file apart itself, and Pillow sees what the pixels need.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-FORMATS = ("PNG", "JPEG", "TIFF")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "JPEG2000")
 
 # Said where a file is damaged in the one place beside the pixels that decides what is shown.
 UPRIGHT_UNKNOWN = "its EXIF block cannot be read, so that it is not known which side is up"

@@ -1,9 +1,9 @@
-"""Reading PNG, JPEG and TIFF files, and writing 8-bit PNG.
+"""Reading PNG, JPEG, TIFF, BMP and JPEG 2000 files, and writing 8-bit PNG.
 
 What uses `read_grey` sees 8-bit grey, `uint8 (height, width)`, 0 black and 255 white; `read_values`
 returns the values of the file.
 
-Supported are PNG, JPEG and TIFF, recognised by content, not by file name:
+Supported are these, recognised by content, not by file name:
 
     grey, 8 bits         unchanged
     grey, 1, 2, 4 bits   scaled to 0..255
@@ -27,6 +27,7 @@ The bits of grey values:
     PNG of 16 bits       16: the standard has values of n bits (sBIT) scaled up to 16. Where no
                          value is above 2^n - 1, and one is none that scaling makes, the writer has
                          not scaled them: n
+    JPEG 2000            those that its header states, without a sign
     values above these   16, with a warning
 
 TIFF may be of either byte order, BigTIFF, in strips or tiles, and compressed by PackBits, LZW,
@@ -62,7 +63,7 @@ from PIL import Image, UnidentifiedImageError
 from srpipe.core import console
 from srpipe.core.errors import ImageError
 from srpipe.core.files import replacing
-from srpipe.formats import jpeg, png, tiff
+from srpipe.formats import bmp, jpeg, jpeg2000, png, tiff
 from srpipe.formats.orientation import SIDEWAYS, upright
 from srpipe.formats.prepared import FORMATS, Packed, Prepared, UnsuitableError
 from srpipe.imaging.arrays import GreyImage
@@ -70,13 +71,16 @@ from srpipe.imaging.arrays import GreyImage
 SixteenBit = Literal["minmax", "full_range"]
 
 DICOM_SUFFIXES = (".dcm", ".dicom")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".tif", ".tiff")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".tif", ".tiff"),
+    *(".bmp", ".jp2", ".j2k", ".j2c"),
+)
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
 _ALLOWED = (
-    "Allowed are PNG, JPEG and TIFF of one page: grey of 1 to 16 bits, or colour of 8 bits a "
-    "channel"
+    "Allowed are PNG, JPEG, TIFF, BMP and JPEG 2000 of one page: grey of 1 to 16 bits, or colour "
+    "of 8 bits a channel"
 )
 _MEND = "Replace the file by an intact copy, convert it, or move it away."
 
@@ -170,6 +174,8 @@ def read_values(data: bytes, name: str, most_pixels: int | None = None) -> Value
         bits = prepared.packed.bits
     elif image.mode in _SIXTEEN_BIT_MODES:
         array = _words(image, prepared.signed, name)
+        if prepared.stated_by == "SIZ":
+            array = array >> (16 - prepared.stated_bits)  # Pillow scales them up
         bits = _used_bits(array, prepared)
         if bits > prepared.stated_bits and prepared.stated_by != "sBIT":
             ignored += (
@@ -331,6 +337,10 @@ def _prepare(data: bytes) -> Prepared:
         return jpeg.prepare(data)
     if data.startswith(tiff.HEADERS):
         return tiff.prepare(data)
+    if data.startswith((jpeg2000.FILE, jpeg2000.CODESTREAM)):
+        return jpeg2000.prepare(data)
+    if data.startswith(bmp.START):
+        return bmp.prepare(data)
     raise UnidentifiedImageError
 
 

@@ -199,7 +199,7 @@ def test_text_named_png(weights: Path, refused: Refused) -> None:
     Path("page.png").write_text("<html>404</html>")
     message = refused("evaluate", "--weights", weights, "--images", "page.png")
     assert "page.png" in message
-    assert "PNG, JPEG and TIFF" in message
+    assert "PNG, JPEG, TIFF, BMP and JPEG 2000" in message
 
 
 def test_an_image_too_small(weights: Path, refused: Refused, make_image: MakeImage) -> None:

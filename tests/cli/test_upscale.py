@@ -246,14 +246,14 @@ def test_several_inputs_are_accounted_for(
     common = ["upscale", "--weights", str(ours), "-o", "large", "--report", "large.csv"]
     main([*common, "one", "--images", "two", "--quiet", "--device", "cpu"])
     assert capsys.readouterr() == ("", "")
-    Path("two/b.bmp").touch()
+    Path("two/b.gif").touch()
     Path("two/bad.png").write_text("<html>")
     with pytest.raises(SystemExit, match=r"^1$"):
         main([*common, "one", "two"])
     shown = capsys.readouterr()
     assert shown.out == (
         f"0 image(s) in large, 4 times as large each way, by {ours} on cpu; 2 more were finished "
-        "before; 1 file(s) are not read: 1 .bmp (b.bmp)\n"
+        "before; 1 file(s) are not read: 1 .gif (b.gif)\n"
     )
     assert "error: 1 of 3 images were not made:\n  two/bad.png is no image" in shown.err
     with Path("large.csv").open(encoding="utf-8", newline="") as file:

@@ -382,7 +382,10 @@ def test_a_file_that_fails_is_named_and_leaves_what_was_there(ours: Path) -> Non
     Path("text.png").write_text("<html>404</html>")
     Image.fromarray(np.zeros((2, 30), np.uint8)).save("tiny.png")
     Path("large.png").write_text("mine")
-    for name, told in (("text.png", "PNG, JPEG and TIFF"), ("tiny.png", "30x2 pixels")):
+    for name, told in (
+        ("text.png", "PNG, JPEG, TIFF, BMP and JPEG 2000"),
+        ("tiny.png", "30x2 pixels"),
+    ):
         with pytest.raises(ImageError, match=told) as caught:
             upscale_file(Path(name), Path("large.png"), method(ours))
         assert name in str(caught.value)

@@ -57,14 +57,14 @@ def test_what_is_left_out_is_told_by_kind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Counted, a few of each named; DICOM by its content; texts and system files aside."""
-    put(tmp_path, "a.png", "c.bmp", *(f"d{number}.webp" for number in range(5)), "Thumbs.db")
+    put(tmp_path, "a.png", "c.gif", *(f"d{number}.webp" for number in range(5)), "Thumbs.db")
     put(tmp_path, "notes.txt", "table.CSV", ".DS_Store", "IM-0002", "scan.dcm")
     (tmp_path / "IM-0001").write_bytes(bytes(128) + b"DICM")
     found = list_images(tmp_path)
     assert found.images == ["a.png"]
     assert {kind: len(names) for kind, names in found.left_out.items()} == {
         "DICOM": 2,
-        ".bmp": 1,
+        ".gif": 1,
         ".webp": 5,
         "without a suffix": 1,
     }
@@ -82,11 +82,11 @@ def test_dicom_counts_as_image_where_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By content or suffix; without the extra that reads it the listing says what to install."""
-    put(tmp_path, "a.png", "b.DCM", "c.bmp")
+    put(tmp_path, "a.png", "b.DCM", "c.gif")
     (tmp_path / "IM-0001").write_bytes(bytes(128) + b"DICM")
     found = list_images(tmp_path, dicom=True)
     assert found.images == ["IM-0001", "a.png", "b.DCM"]
-    assert list(found.left_out) == [".bmp"]
+    assert list(found.left_out) == [".gif"]
     monkeypatch.setitem(sys.modules, "pydicom", None)
     found = list_images(tmp_path, dicom=True)
     assert found.images == ["a.png"]

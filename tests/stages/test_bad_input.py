@@ -173,7 +173,7 @@ def test_text_named_png(workspace: Path, refused: Refused) -> None:
     Path("own/e_1.png").write_text("<html>404 Not Found</html>")
     message = refused("download")
     assert "e_1.png" in message
-    assert "PNG, JPEG and TIFF" in message
+    assert "PNG, JPEG, TIFF, BMP and JPEG 2000" in message
 
 
 def test_all_bad_images_are_told_at_once(workspace: Path, refused: Refused) -> None:
