@@ -23,6 +23,8 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 
 _HALF_WIDTH = "Half width of the interval, in grey values of the result. "
 _METRES_OF_INCH = 0.0254
+# Pixels a metre, of a nanometre each: no radiograph's, and more than PNG can say.
+_MOST_DENSE = 1e9
 _DESCRIPTION, _MAX_SAMPLE, _SOFTWARE = 270, 281, 305
 
 
@@ -39,12 +41,12 @@ def encode_grey(
         suffix: of the file: TIFF if it is .tif or .tiff, else PNG.
         array: whole numbers (height, width), 0 to 2^bits - 1.
         bits: 8 to 16.
-        density: pixels a metre, across and down, if known.
+        density: pixels a metre, across and down, if known; 1e9 and more are not.
         provenance: how it was made.
     """
     image = Image.fromarray(array.astype(np.uint8 if bits == 8 else np.uint16, copy=False))
     options: dict[str, Any] = {}
-    if density is not None:
+    if density is not None and max(density) < _MOST_DENSE:
         options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
     if suffix.lower() in TIFF_SUFFIXES:
         tags: dict[int, Any] = {_DESCRIPTION: str(provenance), _SOFTWARE: provenance.software}

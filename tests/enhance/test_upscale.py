@@ -355,6 +355,15 @@ def test_pixels_are_as_many_times_smaller(kind: str, ours: Path, make_image: Mak
     assert read_values(file_bytes(target), kind).density is None, "nothing is said"
 
 
+@pytest.mark.parametrize("kind", [".png", ".tif"])
+def test_pixels_of_less_than_a_nanometre_are_not_said(ours: Path, kind: str) -> None:
+    """A damaged resolution is more than PNG can hold, and no size of anything."""
+    data = bytearray(saved(Image.fromarray(np.full((20, 20), 9, np.uint8)), "BMP"))
+    data[38:46] = b"\xff\xff\xff\x7f" * 2
+    made = upscale_bytes(bytes(data), "a.bmp", method(ours), suffix=kind)
+    assert read_values(made.data, kind).density is None
+
+
 def test_a_file_says_how_it_was_made(ours: Path, make_image: MakeImage) -> None:
     """Program, model, the weights' SHA-256, scale, settings, and that it is not for diagnosis; in
     PNG's texts and in TIFF's tags. Released models by their names.

@@ -304,5 +304,20 @@ def _runs(data: bytes, seeds: Sequence[bytes], dice: random.Random) -> bytes:
     return _number_at(data, 4 * dice.randrange(16), 4, dice)
 
 
+def _bmp(data: bytes, seeds: Sequence[bytes], dice: random.Random) -> bytes:
+    """Change a number of the two headers, which the first 54 bytes are."""
+    return _number_at(data, dice.choice(range(10, 54, 2)), dice.choice((2, 4)), dice)
+
+
+def _jpeg_2000(data: bytes, seeds: Sequence[bytes], dice: random.Random) -> bytes | None:
+    """Change a number of a box, or of a marker segment at the beginning of the codestream."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        return None
+    at = dice.choice((dice.randrange(start + 1), start + dice.randrange(2, 110)))
+    return _number_at(data, at, dice.choice((1, 2, 4)), dice)
+
+
 def _structure(kind: str) -> Callable[..., bytes | None]:
-    return {"PNG": _png, "TIFF": _tiff, "JPEG": _jpeg}.get(kind, _dicom)
+    known = {"PNG": _png, "TIFF": _tiff, "JPEG": _jpeg, "BMP": _bmp, "JPEG 2000": _jpeg_2000}
+    return known.get(kind, _dicom)

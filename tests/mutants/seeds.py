@@ -10,6 +10,7 @@ from typing import Any
 
 import gdcm
 import numpy as np
+from openjpeg.utils import encode_array
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from pydicom import Dataset, dcmread
@@ -38,6 +39,8 @@ def seeds(dicom_sample: Path | None = None) -> Seeds:
         "PNG": _pngs(grey, deep),
         "TIFF": _tiffs(grey, deep),
         "JPEG": _jpegs(grey),
+        "BMP": _bmps(grey),
+        "JPEG 2000": _jpeg_2000s(grey, deep),
         **_dicoms(grey, deep),
     }
     if dicom_sample is not None:
@@ -100,6 +103,22 @@ def _tiffs(grey: Any, deep: Any) -> list[bytes]:
         for kind in ("group3", "group4", "tiff_ccitt")
     ]
     return made
+
+
+def _bmps(grey: Any) -> list[bytes]:
+    image, colour = Image.fromarray(grey), _colour(grey)
+    images = (image, image.convert("1"), colour, colour.convert("RGBA"), colour.quantize(64))
+    return [saved(each, "BMP", dpi=(300, 300)) for each in images]
+
+
+def _jpeg_2000s(grey: Any, deep: Any) -> list[bytes]:
+    images = (Image.fromarray(grey), Image.fromarray(deep), _colour(grey))
+    tiled = {"tile_size": (32, 32), "irreversible": False}
+    return [
+        *(saved(each, "JPEG2000", irreversible=by) for each in images for by in (True, False)),
+        saved(images[0], "JPEG2000", no_jp2=True, **tiled),
+        bytes(encode_array(deep // 16, bits_stored=12)),
+    ]
 
 
 def _jpegs(grey: Any) -> list[bytes]:
