@@ -88,11 +88,17 @@ def add_to(commands: Commands) -> None:
         "in, in grey values of the result (for weights that carry one)",
     )
     parser.add_argument(
+        "--added",
+        action="store_true",
+        help="beside each result, RESULT.added.tif: the part of it that the input does not "
+        "determine, around 0, in grey values of the result",
+    )
+    parser.add_argument(
         "--report",
         type=Path,
         metavar="FILE.csv",
-        help="a row a file: status, reason, size, LR-PSNR, estimated noise, what is out of range, "
-        "seconds",
+        help="a row a file: status, reason, size, LR-PSNR, added detail, estimated noise, what is "
+        "out of range, seconds",
     )
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there")
     parser.add_argument(
@@ -142,6 +148,7 @@ def run(options: argparse.Namespace) -> None:
         sixteen_bit=options.sixteen_bit,
         overwrite=options.overwrite,
         figures=options.report is not None,
+        added=options.added,
     )
     # A kill ends the command as Ctrl-C does, with no half file left.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -6,26 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from srpipe.core.errors import DataError, ImageError
 from srpipe.core.files import for_spreadsheets, replacing
-from srpipe.enhance.tiles import DEFAULT_TILE, pieces
+from srpipe.enhance.figures import added_detail, added_share, lr_psnr
 from srpipe.enhance.upscale import (
-    Enhanced,
     Method,
     half_width_file,
     origin_of,
     targets,
     upscale_file,
 )
-from srpipe.enhance.written import said_of
+from srpipe.enhance.written import ADDED, said_of, write_map
 from srpipe.formats.listing import Listing, image_files
 from srpipe.formats.raster import SUFFIXES, SixteenBit, file_bytes
-from srpipe.imaging.consistency import REACH
-from srpipe.imaging.resample import BICUBIC
-from srpipe.runtime.given import given, given_range
+from srpipe.runtime.given import given
 from srpipe.trust.range import measured, told, trained
 
 MADE, FINISHED, FAILED = "made", "finished", "failed"
@@ -45,6 +39,7 @@ class Row:
         scale: how many times as large each way.
         lr_psnr: of the result, downsampled, against its input, in dB; the peak is the range that
             the network was given, at most 100.
+        added: share of the result's energy that lies in detail which the input does not determine.
         noise: estimated standard deviation of the input's noise, in 255ths of that range
             (`trust.range.noise`).
         range: why the input is out of the range that the default network was trained for; "" if it
@@ -60,6 +55,7 @@ class Row:
     height: int | None = None
     scale: int | None = None
     lr_psnr: float | None = None
+    added: float | None = None
     noise: float | None = None
     range: str = ""
     seconds: float | None = None
@@ -116,6 +112,7 @@ def enhance(
     sixteen_bit: SixteenBit | None = None,
     overwrite: bool = False,
     figures: bool = False,
+    added: bool = False,
 ) -> Iterator[Row]:
     """Super-resolve files one by one; one that cannot be read does not stop the others.
 
@@ -125,7 +122,8 @@ def enhance(
         sixteen_bit: as for `upscale_file`.
         overwrite: make what is there anew. Without it what was made so is finished, and what was
             not is refused.
-        figures: measure LR-PSNR and noise. What is out of range is always told.
+        figures: measure LR-PSNR, added detail and noise. What is out of range is always told.
+        added: write the added detail beside each result, into `added_file`.
 
     Raises:
         OutputError: an output cannot be written.
@@ -134,7 +132,7 @@ def enhance(
     for source, target in jobs:
         started = time.monotonic()
         try:
-            if not overwrite and _finished(source, target, method, sixteen_bit):
+            if not overwrite and _finished(source, target, method, sixteen_bit, added):
                 yield Row(str(source), str(target), FINISHED)
                 continue
             made = upscale_file(source, target, method, sixteen_bit)
@@ -143,6 +141,9 @@ def enhance(
             continue
         height, width = made.sr.shape
         scale = method.network.scale
+        detail = added_detail(made.sr, scale) if figures or added else None
+        if added and detail is not None:
+            write_map(added_file(target), detail, ADDED, made.origin)
         found = measured(given(made.values), trained())
         yield Row(
             str(source),
@@ -152,13 +153,16 @@ def enhance(
             height=height,
             scale=scale,
             lr_psnr=lr_psnr(made, scale) if figures else None,
+            added=None if detail is None else float(f"{added_share(detail, made.sr):.4g}"),
             noise=round(found.noise, 4) if figures else None,
             range="; ".join(told(found, trained())),
             seconds=round(time.monotonic() - started, 3),
         )
 
 
-def _finished(source: Path, target: Path, method: Method, sixteen_bit: SixteenBit | None) -> bool:
+def _finished(
+    source: Path, target: Path, method: Method, sixteen_bit: SixteenBit | None, added: bool
+) -> bool:
     """Say whether a result is there already, made from this input in this way.
 
     Raises:
@@ -172,29 +176,15 @@ def _finished(source: Path, target: Path, method: Method, sixteen_bit: SixteenBi
             f"{source}: {target} is there and was not made from it in this way: --overwrite "
             "replaces it, another --out keeps it"
         )
-    # An interval may be left there from a result before this one.
-    return method.interval is None or origin.made(said_of(half_width_file(target)))
+    # These may be left there from a result before this one.
+    beside = [half_width_file(target)] * (method.interval is not None)
+    beside += [added_file(target)] * added
+    return all(origin.made(said_of(each)) for each in beside)
 
 
-def lr_psnr(made: Enhanced, scale: int) -> float:
-    """Return the PSNR in dB of a result, downsampled and rounded, against its input; at most 100.
-
-    The peak is the range that the network was given. Pieces overlap by what Pillow's kernel sees.
-    """
-    low, high = given_range(made.values)
-    lr, total = made.values.array, 0.0
-    for piece in pieces((lr.shape[0], lr.shape[1]), DEFAULT_TILE, REACH):
-        down, across = piece.seen
-        sr = made.sr[
-            down.start * scale : down.stop * scale, across.start * scale : across.stop * scale
-        ]
-        size = (across.stop - across.start, down.stop - down.start)
-        kept = sr if sr.dtype == np.uint8 else sr.astype(np.float32)
-        small = np.asarray(Image.fromarray(np.ascontiguousarray(kept)).resize(size, BICUBIC))
-        own = piece.cut(np.rint(small.astype(np.float64)), 1)
-        total += float(((own - lr[piece.inside]) ** 2).sum())
-    error = total / lr.size / max(high - low, 1) ** 2
-    return round(float(-10 * np.log10(max(error, 1e-10))), 4)
+def added_file(target: Path) -> Path:
+    """Return the file of the added detail beside a result."""
+    return target.with_name(f"{target.name}.added.tif")
 
 
 def write_report(path: Path, rows: Sequence[Row]) -> None:

@@ -28,7 +28,7 @@ from srpipe.enhance import engine
 from srpipe.enhance.engine import Precision
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
-from srpipe.enhance.written import TIFF_SUFFIXES, encode_grey, write_half_width
+from srpipe.enhance.written import HALF_WIDTH, TIFF_SUFFIXES, encode_grey, write_map
 from srpipe.formats.listing import is_dicom_file
 from srpipe.formats.raster import (
     DICOM_SUFFIXES,
@@ -361,7 +361,7 @@ def upscale_file(
     )
     # The interval first: who has the one file has both.
     if made.half_width is not None:
-        write_half_width(half_width_file(target), made.half_width, made.origin)
+        write_map(half_width_file(target), made.half_width, HALF_WIDTH, made.origin)
     with replacing(target) as temporary:
         temporary.write_bytes(made.data)
     return made

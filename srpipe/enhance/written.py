@@ -21,7 +21,9 @@ from srpipe.imaging.arrays import FloatImage
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
-_HALF_WIDTH = "Half width of the interval, in grey values of the result. "
+# What maps beside a result are.
+HALF_WIDTH = "Half width of the interval, in grey values of the result. "
+ADDED = "Detail that the input does not determine, in grey values of the result. "
 _METRES_OF_INCH = 0.0254
 # Pixels a metre, of a nanometre each: no radiograph's, and more than PNG can say.
 _MOST_DENSE = 1e9
@@ -68,22 +70,28 @@ def encode_grey(
     return buffer.getvalue()
 
 
-def write_half_width(path: Path, half: FloatImage, provenance: Provenance) -> None:
-    """Write an interval's half width as a TIFF of 32-bit floats, in grey values of the result.
+def write_map(path: Path, values: FloatImage, what: str, provenance: Provenance) -> None:
+    """Write a map of a result as a TIFF of 32-bit floats, in grey values of the result.
+
+    Args:
+        path: the file.
+        values: float32, as large as the result.
+        what: `HALF_WIDTH` or `ADDED`.
+        provenance: of the result.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    said = f"{_HALF_WIDTH}{provenance}"
+    said = f"{what}{provenance}"
     tags: dict[int, Any] = {_DESCRIPTION: said, _SOFTWARE: provenance.software}
     with replacing(path) as temporary:
-        Image.fromarray(half).save(
+        Image.fromarray(values).save(
             temporary, format="TIFF", compression="tiff_adobe_deflate", tiffinfo=tags
         )
 
 
 def said_of(path: Path) -> str | None:
-    """Return what a result, or its interval, says of how it was made, without reading its pixels.
+    """Return what a result, or a map of it, says of how it was made, without reading its pixels.
 
     None if it is not there, or says nothing.
     """
@@ -102,4 +110,4 @@ def said_of(path: Path) -> str | None:
                 found = TiffImageFile(file).tag_v2.get(_DESCRIPTION)
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
         return None  # whatever it is, it was not written here
-    return None if found is None else str(found).removeprefix(_HALF_WIDTH)
+    return None if found is None else str(found).removeprefix(HALF_WIDTH).removeprefix(ADDED)

@@ -13,6 +13,7 @@ agrees.
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,25 @@ def make_consistent(sr: FloatImage, lr: GreyImage) -> FloatImage:
         off = np.sign(off) * np.maximum(np.abs(off) - LESS, 0) / 255
         x = np.clip(x + across.back(down.back(off).T).T, 0, 1)
     return x.astype(np.float32)
+
+
+def undetermined(sr: npt.NDArray[Any], scale: int) -> FloatImage:
+    """Return the part of an image that its LR image says nothing about, `x - D+ D x`.
+
+    Downsampling takes all of it away: adding or leaving it out gives the same LR image.
+
+    Args:
+        sr: `(H, W)` of any range, sides multiples of the scale.
+        scale: of the LR image.
+
+    Returns:
+        float32 `(H, W)`, around 0.
+    """
+    down, across = (_axis(length, scale) for length in sr.shape)
+    x = sr.astype(np.float64)
+    small = down.matrix @ (across.matrix @ x.T).T
+    rest: FloatImage = (x - across.back(down.back(small).T).T).astype(np.float32)
+    return rest
 
 
 def downsampling_matrix(length: int, scale: int) -> sparse.csr_array:

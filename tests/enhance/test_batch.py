@@ -2,10 +2,8 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -16,14 +14,11 @@ from srpipe.enhance.batch import (
     MADE,
     Row,
     enhance,
-    lr_psnr,
     plan,
     write_report,
 )
-from srpipe.enhance.provenance import Provenance
-from srpipe.enhance.upscale import Enhanced, Method, method, upscale_file
-from srpipe.formats.raster import Values, encode_png
-from srpipe.imaging.resample import downsample
+from srpipe.enhance.upscale import Method, method
+from srpipe.formats.raster import encode_png
 from srpipe.phantom.cohort import Exposure
 from srpipe.phantom.render import render
 from srpipe.trust.range import INVERTED
@@ -155,23 +150,20 @@ def test_an_interval_of_a_former_result_is_made_again(make_image: MakeImage) -> 
     assert [row.status for row in enhance(jobs, both)] == [FINISHED]
 
 
-def enhanced(values: Values, sr: npt.NDArray[Any]) -> Enhanced:
-    """Return a result that is no file."""
-    return Enhanced(values, sr, None, Provenance("0", "none", "0", 4, "fp32"), b"")
-
-
-def test_lr_psnr_is_that_of_the_scores(our_method: Method, make_image: MakeImage) -> None:
-    """Of 8 bits as `metrics.scores` defines it, also in pieces; of more, over the range given."""
-    lr = make_image(0, 400, 30)
-    Path("a.png").write_bytes(encode_png(lr))
-    made = upscale_file(Path("a.png"), Path("out.png"), our_method)
-    error = ((downsample(made.sr, 4).astype(float) - lr) ** 2).mean()
-    assert lr_psnr(made, 4) == pytest.approx(20 * np.log10(255 / np.sqrt(error)), abs=1e-4)
-    flat = Values(np.tile(np.arange(1000, 1020), (20, 1)), 0, 4095, 12, ())
-    off = enhanced(flat, (flat.array + 1).repeat(4, 0).repeat(4, 1).astype(np.uint16))
-    assert lr_psnr(off, 4) == pytest.approx(20 * np.log10(19), abs=0.2)
-    exact = Values(np.full((20, 20), 7, np.uint8), 0, 255, 8, ())
-    assert lr_psnr(enhanced(exact, np.full((80, 80), 7, np.uint8)), 4) == 100
+def test_added_detail_is_written_beside_a_result(our_method: Method, make_image: MakeImage) -> None:
+    """As large, in its grey values; not made again if it is there, and made if it is not."""
+    put("own/a.png", make_image=make_image)
+    jobs = [(Path("own/a.png"), Path("out/a.png"))]
+    (row,) = enhance(jobs, our_method, added=True)
+    with Image.open("out/a.png.added.tif") as file:
+        detail = np.asarray(file)
+        assert "Detail that the input does not determine" in file.tag_v2[270]
+    assert (row.status, detail.dtype, detail.shape) == (MADE, np.float32, (row.height, row.width))
+    assert 0 < (row.added or 0) < 1
+    assert [each.status for each in enhance(jobs, our_method, added=True)] == [FINISHED]
+    Path("out/a.png.added.tif").unlink()
+    assert [each.status for each in enhance(jobs, our_method)] == [FINISHED]
+    assert [each.status for each in enhance(jobs, our_method, added=True)] == [MADE]
 
 
 def test_what_is_out_of_range_is_told(our_method: Method) -> None:
@@ -200,6 +192,7 @@ def test_the_report_has_a_row_a_file(our_method: Method, make_image: MakeImage) 
     first = found[0]
     assert (first["width"], first["height"], first["scale"]) == ("96", "80", "4")
     assert 20 < float(first["lr_psnr"]) < 100
+    assert 0 < float(first["added"]) < 1
     assert float(first["noise"]) > 0
     assert first["range"].startswith("small: 24x20 pixels, plain_sr_x4 was trained on 256x256")
     assert found[1]["range"] == ""

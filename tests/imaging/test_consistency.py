@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from srpipe.imaging.consistency import downsampling_matrix, make_consistent
+from srpipe.imaging.consistency import downsampling_matrix, make_consistent, undetermined
 from srpipe.imaging.resample import BICUBIC, bicubic, downsample, to_grey
 from tests.conftest import MakeImage
 
@@ -185,3 +185,14 @@ def test_sizes_that_do_not_fit_are_refused(shape: tuple[int, int]) -> None:
     """Both sides must be the same multiple of those of the LR image."""
     with pytest.raises(ValueError, match="is no multiple of LR"):
         make_consistent(np.zeros(shape, dtype=np.float32), np.zeros((10, 12), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_what_lr_does_not_determine_is_taken_away_by_downsampling(scale: int) -> None:
+    """All of it, and of what is left nothing more is taken: a projection."""
+    x = np.random.default_rng(scale).random((12 * scale, 9 * scale))
+    rest = undetermined(x, scale)
+    down, across = (downsampling_matrix(length, scale) for length in x.shape)
+    assert np.abs(down @ (across @ rest.T).T).max() < 1e-6
+    assert np.abs(undetermined(rest, scale) - rest).max() < 1e-6
+    assert rest.std() > 0.1
