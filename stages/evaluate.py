@@ -41,6 +41,7 @@ def main() -> None:
     final, pixel = load_generator(paths.GENERATOR), load_generator(paths.PIXEL)
     require_scale(final, packed.scale, paths.GENERATOR)
     require_scale(pixel, packed.scale, paths.PIXEL)
+    packed.verify()
     device = environment.device_name()
     model, before = final.model.to(device), pixel.model.to(device)
     shown = {"SR": model} if same_weights(pixel, final) else {"pixel": before, "adversarial": model}
