@@ -30,7 +30,7 @@ from srpipe.models.inference import super_resolve
 from srpipe.models.interpolate import same_weights
 from srpipe.settings.base import load_section
 from srpipe.settings.evaluate import Evaluate
-from srpipe.tracking import runs
+from srpipe.tracking import lock, runs
 
 
 @console.entry_point
@@ -82,7 +82,9 @@ def main() -> None:
     write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)
     write_json(paths.TEST_JSON, headline(metrics))
+    made_before = (paths.PACKED, paths.SPLIT, paths.GENERATOR, paths.PIXEL, paths.BASELINE_CSV)
     with runs.evaluation_run(paths.GENERATOR) as run:
+        run.tags(lock.hashes(made_before))
         run.metrics(flat_means(metrics))
         run.files([*pictures, paths.ACQUISITIONS_PLOT, paths.FAIRNESS_PLOT], "evaluate")
     console.say(fairness.summary(groups))

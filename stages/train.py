@@ -9,7 +9,7 @@ from srpipe.core.files import rounded
 from srpipe.data.fingerprint import fingerprint
 from srpipe.settings.base import load_section, read_params
 from srpipe.settings.train import Train
-from srpipe.tracking import runs
+from srpipe.tracking import lock, runs
 from srpipe.training import processes, resume, run
 from srpipe.training.loop import train
 
@@ -42,7 +42,7 @@ def main() -> None:
                 read_params(), settings.generator.name, store.name, resumed=store.exists()
             ) as tracked,
         ):
-            tracked.tags({"hardware": used})
+            tracked.tags({"hardware": used, **lock.hashes((paths.PACKED, paths.SPLIT))})
             result = train(
                 task,
                 hardware,

@@ -96,9 +96,10 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the files."""
-        for file in self._files:
-            file.close()
+        """Close the files, both, even if the disk has no room for the rest of one."""
+        hr, lr = self._files
+        with hr, lr:
+            pass
 
     def keep(self, row: Mapping[str, Any], sizes: Sequence[int], checks: Sequence[int]) -> bool:
         """Keep the next pair, which an earlier writer appended, if its bytes are what they were.

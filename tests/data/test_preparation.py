@@ -1,12 +1,13 @@
 """Packing that is interrupted goes on where it was, and ends as if it had not been."""
 
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from srpipe.core.errors import DataError
+from srpipe.core.errors import DataError, OutputError
 from srpipe.data import likeness
 from srpipe.data.packed import Pair, write_packed
 from srpipe.data.pairs import Notes
@@ -14,6 +15,7 @@ from srpipe.data.preparation import CODE, opened
 from srpipe.data.sources.manifest import Entry
 from srpipe.imaging.resample import downsample
 from tests.conftest import _make_image
+from tests.disk import tmpfs
 from tests.imports import transitive_imports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,3 +171,17 @@ def test_the_code_that_counts_is_all_that_decides_what_an_image_becomes() -> Non
     pairs = Path("srpipe/data/pairs.py")
     parts = {path.parts[1] for path in {pairs} | transitive_imports(ROOT, pairs)}
     assert parts - {"__init__.py", "core", "settings"} == set(CODE)
+
+
+def test_a_full_disk_keeps_what_is_packed(tmp_path: Path, whole: dict[str, bytes]) -> None:
+    """One message; with room again, it goes on."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with tmpfs(disk, "20k"):
+        folder = disk / "packed"
+        with pytest.raises(OutputError, match=r"cannot write .*packed: No space left on device"):
+            run(folder)
+        assert not folder.exists()
+        subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+        assert run(folder) == ["d"]
+        assert content(folder) == whole
