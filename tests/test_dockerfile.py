@@ -42,6 +42,7 @@ def test_the_stages_run_from_the_clone_alone(tmp_path: Path) -> None:
     assert "pip uninstall --yes srpipe" in TEXT
     assert TEXT.rstrip().endswith('WORKDIR /clone\nCMD ["dvc", "repro"]')
     (tmp_path / "srpipe").mkdir()
+    (tmp_path / "srpipe" / "__init__.py").touch()
     (tmp_path / "srpipe" / "here.py").write_text("print(__file__)")
     done = subprocess.run(
         [sys.executable, "-m", "srpipe.here"],

@@ -12,9 +12,9 @@ LOCK = Path("dvc.lock")
 def hashes(files: Iterable[Path]) -> dict[str, str]:
     """Return what `dvc.lock` says of outputs of earlier stages: "dvc.lock.<path>" and the hash.
 
-    Nothing outside of DVC: the file is then about another run.
+    Nothing outside of DVC, where the file is about another run, or before DVC has written it.
     """
-    if "DVC_STAGE" not in os.environ:
+    if "DVC_STAGE" not in os.environ or not LOCK.exists():
         return {}
     locked = yaml.safe_load(LOCK.read_text(encoding="utf-8"))["stages"]
     known = {

@@ -30,3 +30,11 @@ def test_outside_of_dvc_there_are_none(clone: Path) -> None:
     """The lock that is there may be about other data."""
     (clone / "dvc.lock").write_text("stages: {}", encoding="utf-8")
     assert hashes(FILES) == {}
+
+
+def test_before_dvc_has_written_any_there_are_none(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work does not end for want of tags."""
+    monkeypatch.setenv("DVC_STAGE", "train")
+    assert hashes(FILES) == {}
