@@ -23,6 +23,7 @@ def main() -> None:
     """Score the baselines, in parallel, and write the per-image table and the means."""
     settings = load_section("baseline", Baseline)
     packed = open_packed(paths.PACKED)
+    packed.verify()
     test = subset(read_split(paths.SPLIT), "test")
     rows = packed.rows(test["image"])
     sample = frozenset(sample_images(test, settings.content_images, SAMPLE_SEED))

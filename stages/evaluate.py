@@ -30,7 +30,7 @@ from srpipe.models.inference import super_resolve
 from srpipe.models.interpolate import same_weights
 from srpipe.settings.base import load_section
 from srpipe.settings.evaluate import Evaluate
-from srpipe.tracking import runs
+from srpipe.tracking import lock, runs
 
 
 @console.entry_point
@@ -41,6 +41,7 @@ def main() -> None:
     final, pixel = load_generator(paths.GENERATOR), load_generator(paths.PIXEL)
     require_scale(final, packed.scale, paths.GENERATOR)
     require_scale(pixel, packed.scale, paths.PIXEL)
+    packed.verify()
     device = environment.device_name()
     model, before = final.model.to(device), pixel.model.to(device)
     shown = {"SR": model} if same_weights(pixel, final) else {"pixel": before, "adversarial": model}
@@ -81,7 +82,9 @@ def main() -> None:
     write_csv(paths.CURVE_CSV, curve_table(curve))
     write_json(paths.EVALUATE_JSON, metrics)
     write_json(paths.TEST_JSON, headline(metrics))
+    made_before = (paths.PACKED, paths.SPLIT, paths.GENERATOR, paths.PIXEL, paths.BASELINE_CSV)
     with runs.evaluation_run(paths.GENERATOR) as run:
+        run.tags(lock.hashes(made_before))
         run.metrics(flat_means(metrics))
         run.files([*pictures, paths.ACQUISITIONS_PLOT, paths.FAIRNESS_PLOT], "evaluate")
     console.say(fairness.summary(groups))

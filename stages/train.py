@@ -6,9 +6,10 @@ resumes with the same command.
 
 from srpipe.core import console, environment, paths
 from srpipe.core.files import rounded
+from srpipe.data.fingerprint import fingerprint
 from srpipe.settings.base import load_section, read_params
 from srpipe.settings.train import Train
-from srpipe.tracking import runs
+from srpipe.tracking import lock, runs
 from srpipe.training import processes, resume, run
 from srpipe.training.loop import train
 
@@ -21,11 +22,14 @@ def main() -> None:
     if processes.needed():
         environment.checkpoint_seconds()  # checked now, by one process
         task.check(processes.wanted())
+        task.packed.verify()
         processes.launch("stages.train")
         return
+    if not processes.launched():  # by a process that did this
+        task.packed.verify()
     identity = run.identity(task)
     with processes.joined(environment.device_name()) as (group, device):
-        group.require_same(resume.fingerprint(identity))
+        group.require_same(fingerprint(identity))
         hardware = run.hardware_of(settings, group, device)
         if not group.first:
             train(task, hardware, None)
@@ -38,7 +42,7 @@ def main() -> None:
                 read_params(), settings.generator.name, store.name, resumed=store.exists()
             ) as tracked,
         ):
-            tracked.tags({"hardware": used})
+            tracked.tags({"hardware": used, **lock.hashes((paths.PACKED, paths.SPLIT))})
             result = train(
                 task,
                 hardware,

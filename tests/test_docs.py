@@ -234,3 +234,15 @@ def test_a_path_with_an_apostrophe_can_be_given(folder: Path) -> None:
     given = """dvc exp run -S 'datasets.folder.path="Anna'"'"'s ü, [1]"'"""
     ((_, *arguments),) = words(given, folder)
     assert settings(parse_args(arguments).set_param).datasets.folder.path == "Anna's ü, [1]"
+
+
+def test_the_tests_of_the_fault_table_are_there() -> None:
+    """Every row names some, in the file that it says."""
+    rows = [row for row in text("docs/faults.md").splitlines() if row.startswith("| ")]
+    rows = [row for row in rows if not row.startswith("| fault ")]
+    assert len(rows) > 25
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row.rsplit(" | ", 1)[1])
+        assert named, row
+        for file, name in named:
+            assert f"\ndef {name}(" in text(file), (file, name)

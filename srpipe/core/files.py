@@ -54,13 +54,25 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         with _write_faults_translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.tmp-"))
+            # git ignores the suffix, should a killed process leave it behind.
+            temporary = Path(
+                tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            )
             os.chmod(temporary, 0o777 & ~_umask())
             yield temporary
             _swap(temporary, path)
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def finishing_folder(path: Path, unfinished: Path) -> Iterator[None]:
+    """Like `replacing_folder`, in a folder that stays if the block fails: work can go on in it."""
+    with _write_faults_translated(path):
+        unfinished.mkdir(parents=True, exist_ok=True)
+        yield
+        _swap(unfinished, path)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

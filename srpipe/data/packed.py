@@ -8,6 +8,7 @@ offset in `lr.bin` is its offset in `hr.bin` divided by scale squared.
 import functools
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from srpipe.core.errors import DataError
-from srpipe.core.files import replacing_folder, write_csv
+from srpipe.core.files import replacing_folder, sha256, write_csv, write_json
 from srpipe.imaging.arrays import GreyImage
 
 MANIFEST = "manifest.csv"
@@ -64,34 +65,103 @@ def write_packed(
         OutputError: the folder cannot be written.
         DataError: there is no pair.
     """
-    rows = []
-    with replacing_folder(folder) as temporary:
-        offset = 0
-        digests = hashlib.sha256(), hashlib.sha256()
-        with (temporary / HR).open("wb") as hr_file, (temporary / LR).open("wb") as lr_file:
-            for pair in pairs:
-                height, width = pair.hr.shape
-                place = (pair.image, pair.patient, pair.listed, height, width, offset)
-                rows.append(dict(zip(COLUMNS, place, strict=True)) | dict(describe(pair.hr)))
-                for image, file, digest in zip(
-                    (pair.hr, pair.lr), (hr_file, lr_file), digests, strict=True
-                ):
-                    stored = np.ascontiguousarray(image).data
-                    file.write(stored)
-                    digest.update(stored)
-                offset += height * width
-        if not rows:
+    with replacing_folder(folder) as temporary, Writer(temporary) as writer:
+        for pair in pairs:
+            writer.add(pair, describe(pair.hr))
+        return writer.finish(scale, acquisition)
+
+
+class Writer:
+    """A packed folder in the making; a context manager.
+
+    Pairs are appended to the two files, and described at the end. What the files hold from before
+    is kept as far as `keep` is told of it.
+
+    Attributes:
+        rows: of the manifest, of all pairs until now.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the files of a folder, which must exist."""
+        self._folder = folder
+        self.rows: list[dict[str, Any]] = []
+        self._ends = [0, 0]
+        self._digests = hashlib.sha256(), hashlib.sha256()
+        for name in (HR, LR):
+            (folder / name).touch()
+        self._files = (folder / HR).open("r+b"), (folder / LR).open("r+b")
+
+    def __enter__(self) -> "Writer":
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files, both, even if the disk has no room for the rest of one."""
+        hr, lr = self._files
+        with hr, lr:
+            pass
+
+    def keep(self, row: Mapping[str, Any], sizes: Sequence[int], checks: Sequence[int]) -> bool:
+        """Keep the next pair, which an earlier writer appended, if its bytes are what they were.
+
+        Args:
+            row: of the manifest.
+            sizes: bytes of HR and LR.
+            checks: their CRC-32.
+        """
+        read = [file.read(size) for file, size in zip(self._files, sizes, strict=True)]
+        if [zlib.crc32(data) for data in read] != list(checks):
+            return False
+        self._count(row, read)
+        return True
+
+    def cut(self) -> None:
+        """Remove from the files what was not kept."""
+        for file, end in zip(self._files, self._ends, strict=True):
+            file.seek(end)
+            file.truncate()
+
+    def add(self, pair: Pair, more: Mapping[str, str]) -> tuple[list[int], list[int]]:
+        """Append a pair; return the sizes and checks that `keep` takes.
+
+        Args:
+            pair: what to write.
+            more: further columns of the manifest.
+        """
+        stored = [np.ascontiguousarray(image).data.cast("B") for image in (pair.hr, pair.lr)]
+        for file, data in zip(self._files, stored, strict=True):
+            file.write(data)
+            file.flush()
+        height, width = pair.hr.shape
+        place = (pair.image, pair.patient, pair.listed, height, width, self._ends[0])
+        self._count(dict(zip(COLUMNS, place, strict=True)) | dict(more), stored)
+        return [len(data) for data in stored], [zlib.crc32(data) for data in stored]
+
+    def _count(self, row: Mapping[str, Any], stored: Sequence[bytes | memoryview]) -> None:
+        self.rows.append(dict(row))
+        for which, data in enumerate(stored):
+            self._ends[which] += len(data)
+            self._digests[which].update(data)
+
+    def finish(self, scale: int, acquisition: Mapping[str, Any]) -> pd.DataFrame:
+        """Write and return the manifest, and what else `write_packed` is told.
+
+        Raises:
+            OutputError: they cannot be written.
+            DataError: there is no pair.
+        """
+        if not self.rows:
             raise DataError("there is no image to pack: run the download stage first")
-        manifest = pd.DataFrame(rows)
-        write_csv(temporary / MANIFEST, manifest)
+        manifest = pd.DataFrame(self.rows)
+        write_csv(self._folder / MANIFEST, manifest)
         info = {
             "scale": scale,
             "acquisition": dict(acquisition),
-            "hr": digests[0].hexdigest(),
-            "lr": digests[1].hexdigest(),
+            "hr": self._digests[0].hexdigest(),
+            "lr": self._digests[1].hexdigest(),
         }
-        (temporary / INFO).write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
-    return manifest
+        write_json(self._folder / INFO, info)
+        return manifest
 
 
 @dataclass(frozen=True)
@@ -141,6 +211,19 @@ class Packed:
                 f"{missing[0]}: run the split stage again"
             )
         return [int(row) for row in rows]
+
+    def verify(self) -> None:
+        """Read both files whole, and compare them with their digests; `open_packed` does not.
+
+        Raises:
+            DataError: they are not what was written.
+        """
+        for name, digest in zip((HR, LR), self.digests, strict=True):
+            if sha256(self.folder / name) != digest:
+                raise DataError(
+                    f"{self.folder / name} is not what was written: a disk, a copy or a program "
+                    f"changed it. {_AGAIN}"
+                )
 
     @functools.cached_property
     def _places(self) -> npt.NDArray[np.int64]:

@@ -3,7 +3,7 @@
 `data/images.csv` has a row an image, `metrics/downsample.json` the counts; `report_picture` draws.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -13,7 +13,6 @@ from srpipe.core import console
 from srpipe.core.errors import DataError
 from srpipe.core.files import for_spreadsheets
 from srpipe.data import facts
-from srpipe.data.packed import Pair
 from srpipe.data.pairs import Notes
 from srpipe.data.sources.manifest import Entry, Source, some
 
@@ -24,32 +23,29 @@ SIZES = 10
 SHOWN = 3
 
 
-def usable(
-    entries: Sequence[Entry],
-    results: Iterable[tuple[Pair, Notes] | str],
-    notes: dict[str, Notes],
-    excluded: dict[str, str],
-    *,
-    exclude: bool,
-) -> Iterator[Pair]:
-    """Yield the pairs of `pairs.tried_pair`, and fill `notes` and `excluded` by image.
+def sorted_out(
+    entries: Sequence[Entry], results: Iterable[Notes | str], *, exclude: bool
+) -> tuple[dict[str, Notes], dict[str, str]]:
+    """Return the notes of images that can be used, and what is wrong with the others, by image.
 
     Raises:
         DataError: images cannot be used and are not to be excluded; all of them are looked at first
             and told in one message.
     """
+    notes: dict[str, Notes] = {}
+    excluded: dict[str, str] = {}
     for entry, result in zip(entries, results, strict=True):
         if isinstance(result, str):
             excluded[entry.image] = result
         else:
-            pair, notes[entry.image] = result
-            yield pair
+            notes[entry.image] = result
     if excluded and not exclude:
         told = console.lines(list(excluded.values()))
         raise DataError(
             f"{len(excluded)} of {len(entries)} image(s) cannot be used:{told}\n"
             "Replace them, or set downsample.damaged: exclude to leave such images out."
         )
+    return notes, excluded
 
 
 def image_table(

@@ -8,7 +8,6 @@ that the same command resumes and any other starts afresh, under `dvc repro`, `d
 """
 
 import contextlib
-import hashlib
 import json
 import shutil
 import uuid
@@ -20,11 +19,12 @@ from typing import Any
 import filelock
 import torch
 
-import srpipe
 from srpipe.core import console
 from srpipe.core.errors import CheckpointError, TrainingError
 from srpipe.core.files import write_json
 from srpipe.core.torch_file import load, save
+from srpipe.data.fingerprint import code_digest as digest_of
+from srpipe.data.fingerprint import fingerprint
 
 FORMAT = "srpipe-training-1"
 STATE = "state.pt"
@@ -36,6 +36,7 @@ FINISHED = "finished.json"
 # checks this against the loop's imports.
 CODE = (
     "acquisition",
+    "data/fingerprint.py",
     "data/packed.py",
     "imaging",
     "metrics",
@@ -103,21 +104,9 @@ class Store:
         write_json(self.folder / FINISHED, {})
 
 
-def fingerprint(identity: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits that differ if anything in the identity differs."""
-    text = json.dumps(identity, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def code_digest() -> str:
     """Return a digest of torch's version and of the code that determines what training computes."""
-    root = Path(srpipe.__file__).parent
-    digest = hashlib.sha256(torch.__version__.encode())
-    for part in CODE:
-        path = root / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    return digest_of(CODE, torch.__version__)
 
 
 @contextlib.contextmanager

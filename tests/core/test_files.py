@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_swapped_in_is_put_back(
     real = os.replace
 
     def fails_once(source: Path, target: Path) -> None:
-        if Path(target) == path and ".tmp-" in Path(source).name:
+        if Path(target) == path and Path(source).suffix == ".tmp":
             raise OSError(errno.EIO, "Input/output error")
         real(source, target)
 

@@ -247,3 +247,15 @@ def test_damaged_descriptions_are_told(tmp_path: Path, file: str, text: str) -> 
     (tmp_path / "p" / file).write_text(text)
     with pytest.raises(DataError, match="dvc repro --force downsample"):
         open_packed(tmp_path / "p")
+
+
+@pytest.mark.parametrize("name", ["hr.bin", "lr.bin"])
+def test_a_flipped_bit_is_found(folder: Path, name: str) -> None:
+    """By its SHA-256; an intact folder passes."""
+    open_packed(folder).verify()
+    data = bytearray((folder / name).read_bytes())
+    data[5] ^= 16
+    (folder / name).write_bytes(data)
+    packed = open_packed(folder)
+    with pytest.raises(DataError, match=f"{name} is not what was written.*--force downsample"):
+        packed.verify()

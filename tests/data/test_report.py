@@ -10,8 +10,8 @@ from PIL import Image
 from srpipe.core.errors import DataError
 from srpipe.data import likeness
 from srpipe.data.packed import open_packed, write_packed
-from srpipe.data.pairs import Notes, tried_pair
-from srpipe.data.report import counts, image_table, tell, usable
+from srpipe.data.pairs import Notes, Pair, tried_pair
+from srpipe.data.report import counts, image_table, sorted_out, tell
 from srpipe.data.report_picture import draw
 from srpipe.data.sources.manifest import Entry, Source, checksum, open_source, write_source
 from srpipe.formats.raster import encode_png
@@ -35,14 +35,18 @@ def source(tmp_path: Path, make_image: MakeImage) -> Source:
     return open_source(tmp_path / "raw")
 
 
+def found_of(result: tuple[Pair, Notes] | str) -> Notes | str:
+    """Return what there is to report of a result."""
+    return result if isinstance(result, str) else result[1]
+
+
 def test_all_is_counted_and_nothing_dropped_in_silence(
     source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Changed, repeated and excluded images are in the table, the counts and the messages."""
-    notes: dict[str, Notes] = {}
-    excluded: dict[str, str] = {}
     results = [tried_pair(source, SETTINGS, entry) for entry in source.entries]
-    pairs = usable(source.entries, results, notes, excluded, exclude=True)
+    notes, excluded = sorted_out(source.entries, map(found_of, results), exclude=True)
+    pairs = [result[0] for result in results if not isinstance(result, str)]
     manifest = write_packed(tmp_path / "packed", pairs, 4, likeness.describe)
     table = image_table(source, manifest, notes, excluded)
     assert table["image"].tolist() == ["a.png", "b.png", "c.png", "d.png"]
@@ -68,8 +72,8 @@ def test_all_is_counted_and_nothing_dropped_in_silence(
 
 def test_damaged_images_are_refused_at_the_end(source: Source) -> None:
     """All good ones were looked at by then."""
-    results = [tried_pair(source, SETTINGS, entry) for entry in source.entries]
-    notes: dict[str, Notes] = {}
+    results = [found_of(tried_pair(source, SETTINGS, entry)) for entry in source.entries]
+    left = iter(results)
     with pytest.raises(DataError, match=r"1 of 4 image\(s\) cannot be used:\n  d\.png is damaged"):
-        list(usable(source.entries, results, notes, {}, exclude=False))
-    assert list(notes) == ["a.png", "b.png", "c.png"]
+        sorted_out(source.entries, left, exclude=False)
+    assert list(left) == []

@@ -1,16 +1,13 @@
 """What people do wrong ends in one clear message and exit code 1, and loses nothing."""
 
 import contextlib
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from srpipe.formats.raster import encode_png
 from srpipe.models.checkpoint import save_generator
@@ -18,18 +15,7 @@ from srpipe.settings.train import Generator
 from srpipe.training.networks import build_generator, hyperparameters
 from tests.conftest import MakeImage
 from tests.disk import tmpfs
-
-ROOT = Path(__file__).resolve().parents[2]
-GENERATOR = Generator(name="swift_srgan", channels=1, features=4, blocks=1, bicubic_skip=True)
-OUTPUTS = ("data", "models", "metrics")
-
-Change = Callable[[dict[str, Any]], None]
-
-
-def stage_main(stage: str) -> Callable[[], None]:
-    """Return the entry point of a stage."""
-    main: Callable[[], None] = import_module(f"stages.{stage}").main
-    return main
+from tests.stages.finished import GENERATOR, change_params, outputs, stage_main
 
 
 def save_weights(name: str, scale: int, settings: Generator = GENERATOR) -> None:
@@ -42,66 +28,6 @@ def save_weights(name: str, scale: int, settings: Generator = GENERATOR) -> None
         training={},
         metrics={},
     )
-
-
-def change_params(change: Change) -> None:
-    """Edit params.yaml of the working directory."""
-    path = Path("params.yaml")
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    change(params)
-    path.write_text(yaml.safe_dump(params), encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, make_image: MakeImage) -> Path:
-    """Return a workspace in which every stage has run once (training is left out)."""
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "own").mkdir()
-    for seed, name in enumerate(("a_1", "a_2", "b_1", "c_1", "d_1")):
-        image = encode_png(make_image(seed, 64, 80))
-        (folder / "own" / f"{name}.png").write_bytes(image)
-    shutil.copy(ROOT / "params.yaml", folder)
-
-    def small(params: dict[str, Any]) -> None:
-        params["data"]["name"] = "folder"
-        params["datasets"]["folder"]["path"] = "own"
-        params["split"].update(validation=0.25, test=0.25)
-        params["train"].update(epochs=1, batch_size=2)
-        params["train"]["crops"].update(size=32, per_image=1)
-        params["train"]["adversarial"]["epochs"] = 0
-        params["train"]["generator"] = GENERATOR.model_dump()
-        params["evaluate"]["bootstrap_samples"] = 100
-
-    with pytest.MonkeyPatch.context() as patch:
-        quiet_environment(patch, folder)
-        change_params(small)
-        for stage in ("download", "downsample", "split", "baseline", "train", "evaluate"):
-            stage_main(stage)()
-    return folder
-
-
-def quiet_environment(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Work in `folder`, in one process, without MLflow."""
-    patch.chdir(folder)
-    patch.delenv("DVC_ROOT", raising=False)
-    patch.setenv("SRPIPE_WORKERS", "1")
-    patch.setenv("SRPIPE_DEVICE", "cpu")
-    patch.setenv("SRPIPE_MLFLOW", "off")
-
-
-@pytest.fixture
-def workspace(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a copy of the finished workspace, images included."""
-    folder = tmp_path / "workspace"
-    shutil.copytree(finished, folder)
-    quiet_environment(monkeypatch, folder)
-    return folder
-
-
-def outputs() -> dict[str, str]:
-    """Return the digests of all files below the output folders, hidden ones too."""
-    files = [path for name in OUTPUTS for path in Path(name).rglob("*") if path.is_file()]
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture
@@ -337,6 +263,16 @@ def test_a_shortened_packed_file(workspace: Path, refused: Refused) -> None:
     path = Path("data/packed/lr.bin")
     path.write_bytes(path.read_bytes()[:-1])
     assert "data/packed is damaged" in refused("baseline")
+
+
+@pytest.mark.parametrize("stage", ["baseline", "train", "evaluate"])
+def test_a_flipped_bit_in_a_packed_file(workspace: Path, refused: Refused, stage: str) -> None:
+    """It is found before the stage works for hours."""
+    path = Path("data/packed/hr.bin")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert "data/packed/hr.bin is not what was written" in refused(stage)
 
 
 @pytest.mark.parametrize("stage", ["baseline", "train", "evaluate"])

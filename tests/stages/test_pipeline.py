@@ -1,13 +1,17 @@
 """The pipeline does what dvc.yaml says: run for real, on tiny images."""
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +28,7 @@ from srpipe.formats.raster import encode_png
 from srpipe.metrics.scores import Scores
 from srpipe.models.checkpoint import load_generator
 from tests.conftest import MakeImage
+from tests.server import unused
 
 ROOT = Path(__file__).resolve().parents[2]
 DVC_YAML = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -527,6 +532,10 @@ def test_an_experiment_is_an_mlflow_run_of_its_name(clone: Repository) -> None:
     assert (found.info.run_name, found.info.status) == ("longer", "FINISHED")
     assert found.data.tags["dvc.exp_name"] == "longer"
     assert found.data.params["train.epochs"] == "3"
+    locked = yaml.safe_load((clone.folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    for dep in locked["train"]["deps"]:
+        if dep["path"].startswith("data/"):
+            assert found.data.tags[f"dvc.lock.{dep['path']}"] == dep["md5"]
     assert (clone.folder / "mlartifacts" / found.info.run_id).is_dir()
 
 
@@ -582,3 +591,99 @@ def test_going_back_to_a_data_set_trains_nothing_again(
 def files_of(path: Path) -> list[Path]:
     """Return the files of an output, which is a file or a folder."""
     return [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+
+
+# ------------------------------------------------------------------ shared with others
+
+
+@contextlib.contextmanager
+def s3() -> Iterator[dict[str, str]]:
+    """Serve S3's protocol; yield the environment that leads DVC to it."""
+    for package in ("moto", "dvc_s3"):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install moto[server]")
+    port = unused().rpartition(":")[2]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-p", port],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                put = urllib.request.Request(f"{url}/bucket", method="PUT")
+                urllib.request.urlopen(put, timeout=60).close()
+                break
+            time.sleep(0.1)
+        keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+        yield {**keys, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": url}
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_a_fresh_clone_pulls_and_has_nothing_to_do(
+    clone: Repository, tmp_path: Path, kind: str
+) -> None:
+    """All that DVC caches goes through the remote; metrics are in git, and raw data nowhere."""
+    with s3() if kind == "s3" else contextlib.nullcontext({}) as more:
+        url = "s3://bucket/path" if kind == "s3" else str(tmp_path / "storage")
+        clone.dvc("remote", "add", "--default", "storage", url)
+        clone.git("commit", "--quiet", "--all", "--message", "remote")
+        clone.dvc("push", **more)
+        other = Repository(tmp_path / "other", clone.environment)
+        clone.git("clone", "--quiet", ".", str(other.folder))
+        other.dvc("pull", "--allow-missing", **more)
+        again = other.dvc("repro", "--allow-missing", SRPIPE_MLFLOW="off")
+    assert ran(again) == []
+    for stage in STAGES:
+        for out in declared(stage, "outs", "metrics", "plots"):
+            files = files_of(clone.folder / out)
+            assert files or out == "data/raw/folder"
+            for file in files if out != "data/raw/folder" else ():
+                pulled = other.folder / file.relative_to(clone.folder)
+                assert pulled.read_bytes() == file.read_bytes(), file
+    assert not (other.folder / "data/raw").exists()
+
+
+def test_two_commands_at_once(clone: Repository) -> None:
+    """The second says that the first works on the same, and which process it is; and after a
+    SIGKILL of DVC, whose lock stays, the same command goes on.
+    """
+    running = clone.folder / "running"
+    code = clone.folder / "stages/split.py"
+    text = code.read_text(encoding="utf-8")
+    wait = "import time\nopen('running', 'w').close()\ntime.sleep(600)\n"
+    code.write_text(f"{text[: text.index('@console')]}{wait}{text[text.index('@console') :]}")
+    first = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "split"],
+        cwd=clone.folder,
+        env=clone.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(6000):
+            assert first.poll() is None
+            if running.exists():
+                break
+            time.sleep(0.05)
+        second = subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", "split"],
+            cwd=clone.folder,
+            env=clone.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    assert second.returncode != 0
+    assert f"(PID {first.pid})" in second.stderr
+    assert "is busy" in second.stderr
+    code.write_text(text, encoding="utf-8")
+    clone.dvc("repro", "split")
+    assert json.loads(clone.dvc("status", "--json", "split")) == {}

@@ -13,10 +13,11 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from srpipe.core.errors import TrackingError
+from srpipe.core.files import sha256
 from srpipe.models.plain_sr import PlainSR
 from srpipe.tracking import link
 from srpipe.tracking.link import Link, patience, reason
-from srpipe.tracking.runs import evaluation_run
+from srpipe.tracking.runs import WEIGHTS_TAG, evaluation_run
 from tests.server import Server, mlflow_server, unused
 from tests.tracking.stored import IGNORED, training_run
 
@@ -109,6 +110,30 @@ def server(tmp_path: Path, empty_store: Path) -> Iterator[Server]:
     shutil.copy(empty_store, folder / "mlflow.db")
     with mlflow_server(folder) as started:
         yield started
+
+
+def test_a_run_on_a_server_has_its_training_and_its_evaluation(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the server's database, one run, found by its weights; nothing is stored here."""
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    weights = tmp_path / "generator.pt"
+    weights.write_bytes(b"weights")
+    with training_run() as run:
+        run.epoch({"psnr": 30.0}, 1)
+        run.tags({WEIGHTS_TAG: sha256(weights), "dvc.lock.data/packed": "0123.dir"})
+    with evaluation_run(weights) as again:
+        again.metrics({"test_psnr": 31.0})
+        again.files([weights], "evaluate")
+    assert again.run_id == run.run_id
+    stored = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'server' / 'mlflow.db'}")
+    found = stored.get_run(run.run_id)
+    assert found.data.metrics == {"psnr": 30.0, "test_psnr": 31.0}
+    assert found.data.tags["dvc.lock.data/packed"] == "0123.dir"
+    assert list((tmp_path / "server").rglob("evaluate/generator.pt")) != []
+    assert not (Path.cwd() / "mlartifacts").exists()
 
 
 def test_a_server_that_dies_does_not_end_the_work(

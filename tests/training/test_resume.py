@@ -16,8 +16,9 @@ import torch
 import srpipe
 from srpipe.core import torch_file
 from srpipe.core.errors import CheckpointError, OutputError, TrainingError
+from srpipe.data.fingerprint import fingerprint
 from srpipe.training import resume
-from srpipe.training.resume import CODE, Store, code_digest, fingerprint, opened
+from srpipe.training.resume import CODE, Store, code_digest, opened
 from tests.imports import transitive_imports
 from tests.training.small import settings
 

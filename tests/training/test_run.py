@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from srpipe.core.files import sha256
+from srpipe.data.fingerprint import fingerprint
 from srpipe.data.packed import open_packed
 from srpipe.models.checkpoint import load_generator
 from srpipe.models.released import weights_file
@@ -17,7 +18,6 @@ from srpipe.settings.train import Train
 from srpipe.training import run
 from srpipe.training.precision import Precision
 from srpipe.training.processes import Group
-from srpipe.training.resume import fingerprint
 from srpipe.training.state import Hardware
 from stages import train
 from tests import survival

@@ -11,20 +11,25 @@ files.
 
 import contextlib
 import csv
+import functools
 import io
 import os
 import re
+import shutil
 import sys
+import time
+import unittest.mock
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from srpipe.core import console, paths
+from srpipe.core.console import progress
 from srpipe.core.errors import CredentialsError, DataError, DownloadError
 from srpipe.core.files import replacing_folder
 from srpipe.data.facts import facts_in
@@ -39,6 +44,8 @@ TEST_LIST = "test_list.txt"
 TEXTS = (TABLE, TRAIN_VAL_LIST, TEST_LIST)
 # Bytes of a member, unpacked: images of a megapixel, and texts of 112,120 rows, have far less.
 MOST_IMAGE_BYTES, MOST_BYTES = 64 * 2**20, 256 * 2**20
+# How long Kaggle's Retry-After is followed, and how often.
+MOST_SECONDS, MOST_WAITS = 600, 10
 IMAGE_COLUMN = "Image Index"
 PATIENT_COLUMN = "Patient ID"
 _IMAGE = re.compile(r"images_\d+/images/([^/]+\.png)")
@@ -90,7 +97,8 @@ def _cached() -> Path:
         return archive
     arriving = paths.user_cache() / f"{ARCHIVE}.arriving"
     arrived = _download(arriving)
-    _list(arrived)
+    console.say(f"checking {arrived}")
+    _list(arrived, whole=True)
     with _explained():
         os.replace(arrived, archive)
     return archive
@@ -102,11 +110,71 @@ def _download(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         api = _signed_in()
         console.say(f"downloading {DATASET} from Kaggle (about 42 GB) to {folder}")
-        # The client draws its own progress bar; in a log file it would be thousands of lines.
-        api.dataset_download_files(
-            DATASET, path=str(folder), quiet=not sys.stderr.isatty(), unzip=False
+        api.download_file = functools.partial(_transfer, api.download_file)
+        # It takes a part for the whole, if the archive has become smaller than this part since.
+        needed = api.download_needed
+        api.download_needed = lambda response, outfile, *rest: (
+            Path(f"{outfile}.kaggle-partial").exists() or needed(response, outfile, *rest)
+        )
+        _patiently(
+            lambda: api.dataset_download_files(
+                # The client draws its own progress bar; in a log it would be thousands of lines.
+                DATASET,
+                path=str(folder),
+                quiet=not sys.stderr.isatty(),
+                unzip=False,
+            )
         )
     return folder / "data.zip"  # named by the client: the data set's name, without its owner
+
+
+def _patiently(request: Callable[[], None]) -> None:
+    """Make a request, and again after as many seconds as Kaggle asks to wait."""
+    import requests
+
+    for _ in range(MOST_WAITS):
+        try:
+            return request()
+        except requests.HTTPError as error:
+            answer = error.response
+            given = "" if answer is None else answer.headers.get("Retry-After", "")
+            if answer is None or not given.isdecimal() or int(given) > MOST_SECONDS:
+                raise
+            console.say(f"Kaggle asks to wait {given} seconds (HTTP {answer.status_code})")
+            time.sleep(int(given))
+    return request()
+
+
+def _transfer(
+    download: Callable[..., None], response: Any, outfile: str, *rest: Any, **named: Any
+) -> None:
+    """Let the client transfer the file, if there is room for it.
+
+    The client writes whatever answers a request for the rest over what has arrived, also what a
+    server says that is busy or takes a link for expired. Here that is an error, which it repeats
+    the request after.
+    """
+    import requests
+
+    size, there = int(response.headers.get("Content-Length", 0)), Path(outfile)
+    free = shutil.disk_usage(there.parent).free
+    missing = size - (there.stat().st_size if there.exists() else 0)
+    if missing > free:
+        raise DownloadError(
+            f"there is no room for the download: {missing / 1e9:.3f} GB are missing, "
+            f"{there.parent} has {free / 1e9:.3f} GB free. Free some, or set XDG_CACHE_HOME to "
+            "another place. What has arrived is kept."
+        )
+    real = requests.request
+
+    def checked(*given: Any, **more: Any) -> requests.Response:
+        answer = real(*given, **more)
+        if answer.status_code != 416:  # the file changed, and is shorter now
+            answer.raise_for_status()
+        return answer
+
+    with unittest.mock.patch.object(requests, "request", checked):
+        download(response, outfile, *rest, **named)
 
 
 def _signed_in() -> Any:
@@ -162,8 +230,13 @@ def _explained() -> Iterator[None]:
         raise DownloadError(f"the Kaggle client gave up: {error}. {_GO_ON}") from error
 
 
-def _list(archive: Path) -> tuple[list[Entry], pd.DataFrame]:
-    """Return the manifest's rows and what the table says, after checking the zip."""
+def _list(archive: Path, *, whole: bool = False) -> tuple[list[Entry], pd.DataFrame]:
+    """Return the manifest's rows and what the table says, after checking the zip.
+
+    Args:
+        archive: the zip.
+        whole: read every member, which compares it with its checksum.
+    """
     ours = archive.is_relative_to(paths.user_cache())
     download = f"move {archive} away to download it again" if ours else "null to download one"
     mend = f"Give an intact copy in datasets.nih.archive of params.yaml, or {download}."
@@ -171,6 +244,11 @@ def _list(archive: Path) -> tuple[list[Entry], pd.DataFrame]:
         with zipfile.ZipFile(archive) as opened:
             images = _images(opened, archive)
             table, train_val, test = (opened.read(name).decode("utf-8-sig") for name in TEXTS)
+            members = opened.infolist() if whole else []
+            for member in progress(members, what="check", total=len(members), unit="file"):
+                with opened.open(member) as stream:
+                    while stream.read(2**20):
+                        pass
     except FileNotFoundError as error:
         raise DownloadError(
             f"there is no {archive}: give the path of the NIH's zip in datasets.nih.archive of "

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -42,7 +43,10 @@ class KaggleStub:
     Attributes:
         archive: the bytes that are served.
         status: the HTTP status of the answer to a download request, 302 when all is well.
+        busy: status and headers of the next answers to download requests, if any.
+        busy_transfers: the statuses of the next answers to requests for the rest of the archive.
         cut_after: the first transfer breaks off after so many bytes, when set.
+        stall_after: the first transfer stops after so many bytes and stays open, when set.
         requests: "METHOD path" of what was asked, and the Range of a transfer.
     """
 
@@ -50,8 +54,12 @@ class KaggleStub:
         """Take the bytes to serve; the server starts with the `with` block."""
         self.archive = archive
         self.status = 302
+        self.busy: list[tuple[int, dict[str, str]]] = []
+        self.busy_transfers: list[int] = []
         self.cut_after: int | None = None
+        self.stall_after: int | None = None
         self.requests: list[str] = []
+        self._ended = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -72,6 +80,7 @@ class KaggleStub:
 
     def __exit__(self, *_: object) -> None:
         """Stop, and free the port."""
+        self._ended.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -104,6 +113,9 @@ class KaggleStub:
                     self.answer_json(200, {"active": good, "username": "tester" if good else ""})
                 elif self.path != f"{DATASETS}/DownloadDataset":
                     self.answer_json(404, {"code": 404, "message": "no such method"})
+                elif stub.busy:
+                    status, headers = stub.busy.pop(0)
+                    self.answer(status, **headers)
                 elif stub.status != 302:
                     self.answer_json(stub.status, {"code": stub.status, "message": "as told"})
                 else:
@@ -114,16 +126,24 @@ class KaggleStub:
             def do_GET(self) -> None:
                 span = self.headers.get("Range", "")
                 stub.requests.append(f"GET {self.path} {span}".strip())
+                if span and stub.busy_transfers:
+                    self.answer(stub.busy_transfers.pop(0), b"<Error>not now</Error>")
+                    return
                 start = int(span.removeprefix("bytes=").removesuffix("-") or 0)
                 body = stub.archive[start:]
                 self.send_response(206 if span else 200)
                 self.send_header("Content-Type", "application/zip")
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Accept-Ranges", "bytes")
-                self.send_header("ETag", '"one"')
+                self.send_header("ETag", f'"{zlib.crc32(stub.archive)}"')
                 self.send_header("Last-Modified", MODIFIED)
                 self.end_headers()
                 cut, stub.cut_after = stub.cut_after, None
+                stall, stub.stall_after = stub.stall_after, None
+                if stall is not None:
+                    self.wfile.write(body[:stall])
+                    stub._ended.wait()
+                    return
                 self.wfile.write(body if cut is None else body[:cut])
                 # HTTP/1.0: the connection is closed now, be the body whole or cut.
 
@@ -131,6 +151,13 @@ class KaggleStub:
 
 
 def run_client(url: str, home: Path, token: str | None = TOKEN) -> subprocess.CompletedProcess[str]:
+    """Do as `start_client`, and wait for its end."""
+    with start_client(url, home, token) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def start_client(url: str, home: Path, token: str | None = TOKEN) -> "subprocess.Popen[str]":
     """Fetch the NIH data set from `url` in a process with a clean environment.
 
     Args:
@@ -149,12 +176,11 @@ def run_client(url: str, home: Path, token: str | None = TOKEN) -> subprocess.Co
     }
     if token is not None:
         environment["KAGGLE_API_TOKEN"] = token
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-c", CLIENT, url],
         cwd=home,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
     )

@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from srpipe.data.sources import folder, nih
 from srpipe.data.sources.manifest import open_source
 from srpipe.formats.raster import encode_png, read_grey
 from srpipe.settings.datasets import Folder, Nih
-from tests.data.sources.kaggle_stub import FILE, KaggleStub, run_client
+from tests.data.sources.kaggle_stub import FILE, KaggleStub, run_client, start_client
+from tests.disk import tmpfs
 
 MIB = 2**20
 HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,\n"
@@ -295,15 +297,85 @@ def test_no_network_is_explained(tmp_path: Path, stub: KaggleStub) -> None:
     assert "data.name=phantom" in done.stderr
 
 
-def test_a_broken_transfer_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """The client, which stores whole MiB, asks for the rest alone, and the zip is whole."""
+def large() -> bytes:
+    """Return a zip of three MiB and a bit."""
     filling = np.random.default_rng(0).bytes(3 * MIB)
-    with KaggleStub(zipped({**parts(), "BBox_List_2017.csv": filling})) as stub:
+    return zipped({**parts(), "BBox_List_2017.csv": filling})
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """The client, which stores whole MiB, asks for the rest alone, and again where a server that is
+    busy answers with something else: nothing is lost, and the zip is whole.
+    """
+    with KaggleStub(large()) as stub:
         stub.cut_after = 2 * MIB + 500
+        stub.busy_transfers = [503]
         done = run_client(stub.url, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert stub.transfers == [f"GET {FILE}", f"GET {FILE} bytes={2 * MIB}-"]
+    assert stub.transfers == [f"GET {FILE}", *2 * [f"GET {FILE} bytes={2 * MIB}-"]]
     assert (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").read_bytes() == stub.archive
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_killed_download_goes_on(tmp_path: Path, changed: bool) -> None:
+    """SIGKILL in the transfer: the rest alone is asked for, or all, if the archive changed."""
+    arriving = tmp_path / "cache/srpipe/nih-chest-xrays-data.zip.arriving/data.zip"
+    with KaggleStub(large()) as stub:
+        stub.stall_after = 2 * MIB + 500
+        with start_client(stub.url, tmp_path) as process:
+            end = time.monotonic() + 120
+            while not arriving.exists() or arriving.stat().st_size < 2 * MIB:
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            process.kill()
+        if changed:
+            stub.archive = zipped({**parts(), "BBox_List_2017.csv": bytes(5 * MIB)})
+        done = run_client(stub.url, tmp_path)
+    assert done.returncode == 0, done.stderr
+    # The client looks at what there is, and closes that, before it asks for the rest.
+    rest = [] if changed else [f"GET {FILE} bytes={2 * MIB}-"]
+    assert stub.transfers == [f"GET {FILE}", f"GET {FILE}", *rest]
+    assert (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").read_bytes() == stub.archive
+
+
+def test_kaggle_is_waited_for_as_long_as_it_asks(tmp_path: Path, stub: KaggleStub) -> None:
+    """429 and 503 with Retry-After are followed; a wait of hours is told instead."""
+    stub.busy = [(429, {"Retry_After": "1"}), (503, {"Retry_After": "0"})]
+    done = run_client(stub.url, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Kaggle asks to wait 1 seconds (HTTP 429)" in done.stdout
+    assert "Kaggle asks to wait 0 seconds (HTTP 503)" in done.stdout
+    stub.busy = [(429, {"Retry_After": "7200"})]
+    refused = run_client(stub.url, tmp_path / "other")
+    assert refused.stderr.startswith("DownloadError: Kaggle answered HTTP 429")
+
+
+def test_no_room_is_told_before_the_transfer(tmp_path: Path) -> None:
+    """With what is missing and what is free; the real size, as the server tells it."""
+    (tmp_path / "cache").mkdir()
+    with KaggleStub(large()) as stub, tmpfs(tmp_path / "cache", "1m"):
+        done = run_client(stub.url, tmp_path)
+        arrived = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert done.returncode == 1
+    assert done.stderr.startswith("DownloadError: there is no room for the download: 0.003 GB")
+    assert arrived == []
+
+
+def test_a_flipped_bit_is_found_before_the_archive_is_used(tmp_path: Path) -> None:
+    """In an image, which listing alone does not read."""
+    data = bytearray(zipped(parts()))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        member = next(each for each in archive.infolist() if each.filename.endswith(".png"))
+    data[member.header_offset + 30 + len(member.filename) + 20] ^= 1
+    with KaggleStub(bytes(data)) as stub:
+        done = run_client(stub.url, tmp_path)
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("DownloadError: ")
+    assert "move" in told
+    assert not (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").exists()
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_damaged_download_does_not_get_the_archives_name(tmp_path: Path) -> None:
