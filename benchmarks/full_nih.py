@@ -29,6 +29,10 @@ TEST_PATIENTS = 2_797
 ARCHIVE_BYTES = 42e9
 # Assumed, not measured: 100 Mbit/s.
 DOWNLOAD_BYTES_PER_SECOND = 12.5e6
+# Seconds for which an item, such as a pair of 1024x1024, keeps a Dask scheduler and this process
+# busy, on one machine: measured on an AMD EPYC. More machines cannot be faster than that.
+SCHEDULER_SECONDS = 0.005
+MACHINES = (1, 4, 16)
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,23 @@ class Rates:
     cores: int  # that work at the same time where images are independent
     on_cpu: bool  # whether the device is these cores
 
-    @property
-    def evaluate(self) -> float:
-        """Return the seconds an image in the evaluate stage, which keeps cores and device busy."""
+    def shared(self, seconds: float, machines: int) -> float:
+        """Return the seconds an item of what one core does in `seconds` and machines share.
+
+        One machine does so by its processes, several by a scheduler. All have so many cores.
+        """
+        if machines == 1:
+            return seconds / self.cores
+        return max(seconds / (self.cores * machines), SCHEDULER_SECONDS)
+
+    def evaluate(self, machines: int = 1) -> float:
+        """Return the seconds an image in the evaluate stage, which keeps cores and device busy.
+
+        Of several machines one has the device, unless it is the cores of each.
+        """
         if self.on_cpu:
-            return (self.upscale + self.score) / self.cores
-        return max(self.upscale, self.score / self.cores)
+            return self.shared(self.upscale + self.score, machines)
+        return max(self.upscale, self.shared(self.score, machines))
 
 
 def measure_rates(png: Path, pair: Pair, params: Params, device: str, train: float) -> Rates:
@@ -96,14 +111,18 @@ def _seconds(work: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-def seconds(rates: Rates, params: Params) -> dict[str, float]:
-    """Return what each stage takes for the whole data set."""
+def seconds(rates: Rates, params: Params, machines: int = 1) -> dict[str, float]:
+    """Return what each stage takes for the whole data set, on machines that share image work.
+
+    The download is one, and training is left on one machine: its rate over several, which torchrun
+    starts, was not measured.
+    """
     return {
         "download": ARCHIVE_BYTES / DOWNLOAD_BYTES_PER_SECOND,
-        "downsample": IMAGES * rates.prepare / rates.cores,
-        "baseline": TEST_IMAGES * rates.baseline / rates.cores,
+        "downsample": IMAGES * rates.shared(rates.prepare, machines),
+        "baseline": TEST_IMAGES * rates.shared(rates.baseline, machines),
         "train": trained_megapixels(params) / rates.train,
-        "evaluate": TEST_IMAGES * rates.evaluate,
+        "evaluate": TEST_IMAGES * rates.evaluate(machines),
     }
 
 
@@ -141,13 +160,22 @@ def text(rates: Rates, params: Params) -> str:
         "downsample": f"{IMAGES:,} x {rates.prepare * 1e3:.0f} ms / {rates.cores} cores",
         "baseline": f"{TEST_IMAGES:,} x {rates.baseline:.2f} s / {rates.cores} cores",
         "train": f"{trained_megapixels(params):,.0f} megapixels / {rates.train:,.3g} a second",
-        "evaluate": f"{TEST_IMAGES:,} x {rates.evaluate:.2f} s",
+        "evaluate": f"{TEST_IMAGES:,} x {rates.evaluate():.2f} s",
     }
     times = [[name, how[name], _time(each)] for name, each in seconds(rates, params).items()]
     files = disk(params.downsample.scale)
     rows = [[f"disk, {name}", f"{each / 1e9:,.1f} GB"] for name, each in files.items()]
     rows.append(["disk, all", f"{sum(files.values()) / 1e9:,.1f} GB"])
-    tables = aligned_table(["stage", "from", "time"], times), aligned_table(["room", ""], rows)
+    over = [seconds(rates, params, machines) for machines in MACHINES]
+    shared = [[name, *(_time(each[name]) for each in over)] for name in over[0]]
+    shared.append(["all", *(_time(sum(each.values())) for each in over)])
+    tables = (
+        aligned_table(["stage", "from", "time"], times),
+        aligned_table(
+            [f"machines of {rates.cores} cores", *(str(machines) for machines in MACHINES)], shared
+        ),
+        aligned_table(["room", ""], rows),
+    )
     return "\n\n".join(tables)
 
 

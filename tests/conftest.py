@@ -54,6 +54,12 @@ def nih_sample() -> Path:
 
 
 @pytest.fixture(scope="session")
+def nih_table() -> Path:
+    """Return the NIH's table of all 112,120 images, the edition of 2020; skip where it is not."""
+    return _real("SRPIPE_NIH_TABLE", SHARED / "Data_Entry_2017_v2020.csv.gz")
+
+
+@pytest.fixture(scope="session")
 def dicom_sample() -> Path:
     """Return the folder of public DICOM test files; skip where it is not."""
     return _real("SRPIPE_DICOM_SAMPLE", SHARED / "dicom-sample")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from distributed.cli import dask_scheduler, dask_worker
 from dvc.cli import parse_args
 from dvc.utils.hydra import apply_overrides
 
@@ -29,7 +30,7 @@ from tests.enhance.generators import save_plain_sr
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/plain_sr.md", "docs/benchmarks.md")
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-PROGRAMS = ("dvc", "make", "mlflow", "pip", "python", "srpipe")
+PROGRAMS = ("dask", "dvc", "make", "mlflow", "pip", "python", "srpipe")
 SHELL = (*PROGRAMS, "source", "export")
 # The pages whose `srpipe` commands are run, and what these write.
 RUN_IN = {"README.md": ["large/chest.png"], "docs/guide.md": ["scores.json", "models/mixed.pt"]}
@@ -102,6 +103,10 @@ def settings(overrides: list[str]) -> Params:
 def accepted(program: str, arguments: list[str]) -> None:
     """Assert that a program takes what it is given, without running it."""
     match program:
+        case "dask":
+            name, *rest = arguments
+            main_of = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
+            main_of[name].make_context(name, rest)
         case "dvc":
             given: Any = parse_args(arguments)
             assert set(getattr(given, "targets", None) or []) <= set(STAGES)

@@ -6,6 +6,8 @@ machine.
     SRPIPE_DEVICE              auto (default), cpu, cuda, cuda:1, mps
     SRPIPE_WORKERS             processes for image work, threads for cutting crops; default: the
                                CPUs this process may use
+    SRPIPE_SCHEDULER           address of a Dask scheduler, such as tcp://node0:8786, whose workers
+                               do the image work; default: none, this machine's processes do it
     SRPIPE_PROCESSES           training processes on this machine; default: one per GPU, or one
     SRPIPE_COMPILE             off (default), on, or cudagraphs: torch.compile of the generator
     SRPIPE_CHECKPOINT_SECONDS  seconds between saves of the training state; default 60
@@ -13,6 +15,7 @@ machine.
 
 import math
 import os
+import re
 from importlib.util import find_spec
 
 from srpipe.core import extras
@@ -26,6 +29,21 @@ def workers() -> int:
         SettingsError: SRPIPE_WORKERS is not a whole number of at least 1.
     """
     return _count("SRPIPE_WORKERS", available_cpus(), "to use every CPU")
+
+
+def scheduler() -> str | None:
+    """Return the address of the Dask scheduler whose workers do image work; None: there is none.
+
+    Raises:
+        SettingsError: SRPIPE_SCHEDULER is not an address.
+    """
+    given = os.environ.get("SRPIPE_SCHEDULER")
+    if given is not None and re.fullmatch(r"[a-z]+://[^\s/]+:\d+", given) is None:
+        raise SettingsError(
+            f"SRPIPE_SCHEDULER is {given!r}: allowed is an address with protocol and port, such as "
+            "tcp://node0:8786. Correct it or unset it to use this machine's processes."
+        )
+    return given
 
 
 def processes(device: str) -> int:

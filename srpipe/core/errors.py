@@ -49,6 +49,10 @@ class NotEnoughMemoryError(SrpipeError):
     """Memory, of the machine or of the GPU, does not suffice."""
 
 
+class SchedulerError(SrpipeError):
+    """The Dask scheduler that the environment names, or one of its workers, cannot be used."""
+
+
 class TrackingError(SrpipeError):
     """MLflow cannot be used."""
 

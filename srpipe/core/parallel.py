@@ -1,6 +1,7 @@
 """Processing many items in worker processes, in order, with progress.
 
-Workers end with the process that started them, however it ends.
+They are this machine's, and end with the process that started them, however it ends; or those of a
+Dask scheduler, which SRPIPE_SCHEDULER names (`core.cluster`).
 """
 
 import functools
@@ -10,11 +11,11 @@ import pickle
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from srpipe.core import environment
+from srpipe.core import cluster, environment
 from srpipe.core.console import progress
 from srpipe.core.errors import NotEnoughMemoryError
 
@@ -39,6 +40,9 @@ def parallel(
     Raises:
         NotEnoughMemoryError: a worker process was ended from outside, as systems do that run out of
             memory.
+        SettingsError: SRPIPE_WORKERS or SRPIPE_SCHEDULER has a value that is not allowed.
+        SchedulerError: the scheduler that SRPIPE_SCHEDULER names cannot be used.
+        MissingPackageError: it names one, and Dask is not installed.
     """
     return parallel_as_made(work, items, total=len(items), what=what, unit=unit)
 
@@ -52,8 +56,14 @@ def parallel_as_made(
     raised here too.
 
     Raises:
-        NotEnoughMemoryError: as for `parallel`.
+        SrpipeError: as for `parallel`.
     """
+    address = environment.scheduler()
+    if address is not None and total > 1:
+        with cluster.opened(address, work, what) as (submit, workers):
+            results = _in_order(submit, items, ahead=workers * AHEAD)
+            yield from progress(results, what=what, total=total, unit=unit)
+        return
     count = min(environment.workers(), total)
     if count <= 1:
         yield from progress(map(work, items), what=what, total=total, unit=unit)
@@ -66,7 +76,7 @@ def parallel_as_made(
     begin = functools.partial(_begin, pickle.dumps(work))
     with ProcessPoolExecutor(count, mp_context=context, initializer=begin) as pool:
         try:
-            results = _in_order(pool, _do, items, ahead=count * AHEAD)
+            results = _in_order(lambda item: pool.submit(_do, item), items, ahead=count * AHEAD)
             yield from progress(results, what=what, total=total, unit=unit)
         except BrokenProcessPool as error:
             raise NotEnoughMemoryError(
@@ -79,13 +89,11 @@ def parallel_as_made(
             raise
 
 
-def _in_order(
-    pool: Executor, work: Callable[[T], R], items: Iterable[T], *, ahead: int
-) -> Iterator[R]:
+def _in_order(submit: "Callable[[T], Future[R]]", items: Iterable[T], *, ahead: int) -> Iterator[R]:
     """Yield results in order, with at most `ahead` items in flight: results do not pile up."""
     under_way: deque[Future[R]] = deque()
     for item in items:
-        under_way.append(pool.submit(work, item))
+        under_way.append(submit(item))
         if len(under_way) >= ahead:
             yield under_way.popleft().result()
     while under_way:

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 LEVEL = 0.95
+# Draws held at a time.
+BLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,14 @@ def bootstrap(
     _, group = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
     sums = np.bincount(group, weights=data)
     counts = np.bincount(group)
-    draws = np.random.default_rng(seed).integers(len(sums), size=(samples, len(sums)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    rng = np.random.default_rng(seed)
+    means = np.empty(samples)
+    # Block by block: all draws of 10,000 patients at once would take gigabytes.
+    rows = max(1, BLOCK // len(sums))
+    for start in range(0, samples, rows):
+        draws = rng.integers(len(sums), size=(min(rows, samples - start), len(sums)))
+        drawn = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+        means[start : start + rows] = drawn
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(means, (tail, 1 - tail))
     return Interval(float(data.mean()), float(low), float(high))

@@ -93,8 +93,30 @@ def test_the_costs_of_all_of_nih_follow_from_the_speeds() -> None:
     disk = {name: round(value / 1e9, 1) for name, value in full_nih.disk(4).items()}
     assert disk == {"zip": 42.0, "packed HR": 117.6, "packed LR": 7.3}
     text = full_nih.text(rates, params)
-    for words in ("112,120 x 50 ms / 2 cores |", "166.9 GB |"):
+    for words in ("112,120 x 50 ms / 2 cores |", "166.9 GB |", "| machines of 2 cores | "):
         assert words in text
+
+
+def test_several_machines_share_image_work_alone() -> None:
+    """Until the scheduler has no time for more; download and training stay on one."""
+    rates = Rates(
+        prepare=0.04, baseline=1.6, upscale=2.5, score=0.5, train=0.5, cores=2, on_cpu=True
+    )
+    params = load_params()
+    one, four, many = (full_nih.seconds(rates, params, machines) for machines in (1, 4, 16))
+    assert one == full_nih.seconds(rates, params)
+    for stage in ("download", "train"):
+        assert one[stage] == four[stage] == many[stage]
+    for stage in ("baseline", "evaluate"):
+        assert one[stage] == pytest.approx(4 * four[stage]) == pytest.approx(16 * many[stage])
+    assert one["downsample"] == pytest.approx(4 * four["downsample"])
+    assert many["downsample"] == 112_120 * full_nih.SCHEDULER_SECONDS
+    # One GPU makes the SR images, and more cores score them no faster than it does.
+    gpu = dataclasses.replace(rates, upscale=0.1, on_cpu=False)
+    assert [full_nih.seconds(gpu, params, machines)["evaluate"] for machines in (1, 4)] == [
+        25_596 * 0.25,
+        25_596 * 0.1,
+    ]
 
 
 def test_a_batch_that_cannot_be_is_refused(

@@ -12,7 +12,7 @@ from srpipe.core.errors import SettingsError
 @pytest.fixture(autouse=True)
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start without any of the variables."""
-    for name in ("WORKERS", "DEVICE", "PROCESSES", "COMPILE", "CHECKPOINT_SECONDS"):
+    for name in ("WORKERS", "SCHEDULER", "DEVICE", "PROCESSES", "COMPILE", "CHECKPOINT_SECONDS"):
         monkeypatch.delenv(f"SRPIPE_{name}", raising=False)
 
 
@@ -63,6 +63,26 @@ def test_wrong_workers_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) 
     monkeypatch.setenv("SRPIPE_WORKERS", given)
     with pytest.raises(SettingsError, match=f"SRPIPE_WORKERS is '{given}': allowed is"):
         environment.workers()
+
+
+@pytest.mark.parametrize("given", [None, "tcp://node0:8786", "tls://[::1]:80"])
+def test_a_scheduler_is_named_by_its_address(
+    monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    """Without one there is none."""
+    if given is not None:
+        monkeypatch.setenv("SRPIPE_SCHEDULER", given)
+    assert environment.scheduler() == given
+
+
+@pytest.mark.parametrize("given", ["", "node0", "node0:8786", "tcp://node0", "tcp://a b:1"])
+def test_what_is_no_address_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    """Nothing is guessed of a protocol or a port."""
+    monkeypatch.setenv("SRPIPE_SCHEDULER", given)
+    with pytest.raises(
+        SettingsError, match=f"SRPIPE_SCHEDULER is '{given}': allowed is an address"
+    ):
+        environment.scheduler()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -42,3 +43,25 @@ def test_every_pair_is_compared() -> None:
     )
     other = [flip(many[2050], NEAR).hex(), flip(many[3], NEAR + 1).hex()]
     assert list(alike([each.hex() for each in many], other)) == [(2050, 0)]
+
+
+def test_the_pairs_are_those_of_comparing_all_with_all() -> None:
+    """In order and once each: copies that differ in up to a dozen bits, anywhere, of 40 images."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 2, (40, 256), np.uint8)
+
+    def copies(count: int) -> npt.NDArray[np.uint8]:
+        bits = images[rng.integers(len(images), size=count)]
+        for copy in bits:
+            copy[rng.choice(256, rng.integers(13), replace=False)] ^= 1
+        return bits
+
+    one, other = copies(300), copies(400)
+    differ = np.count_nonzero(one[:, None] != other[None], axis=2)
+    wanted = [(int(i), int(j)) for i, j in np.argwhere(differ <= NEAR)]
+    hashes = [[each.tobytes().hex() for each in np.packbits(bits, axis=1)] for bits in (one, other)]
+    assert len(wanted) > 500
+    assert (differ == NEAR).any()
+    assert (differ == NEAR + 1).any()
+    assert list(alike(*hashes)) == wanted
+    assert list(alike(hashes[0], [])) == list(alike([], hashes[0])) == []

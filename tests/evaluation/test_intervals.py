@@ -1,8 +1,11 @@
 """Intervals are over patients, repeat by seed, and have the width that theory says."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from srpipe.evaluation import intervals
 from srpipe.evaluation.intervals import Interval, bootstrap
 
 
@@ -40,6 +43,18 @@ def test_patients_are_resampled_not_images() -> None:
     )
     independent = bootstrap(np.repeat(values, 10), names(300), samples=1000, seed=0)
     assert independent.high - independent.low < (single.high - single.low) / 2
+
+
+def test_memory_does_not_grow_with_patients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws are made a block at a time, which changes no bit of the interval."""
+    values = np.random.default_rng(5).normal(40, 2, 2000)
+    tracemalloc.start()
+    blocks = bootstrap(values, names(2000), samples=2000, seed=0)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * 8 * intervals.BLOCK < 2000 * 2000 * 8 * 4
+    monkeypatch.setattr(intervals, "BLOCK", 2000 * 2000)
+    assert bootstrap(values, names(2000), samples=2000, seed=0) == blocks
 
 
 def test_the_mean_is_over_images() -> None:
