@@ -182,8 +182,9 @@ def hashes(folder: Path) -> dict[str, str]:
 def told_epochs(folder: Path) -> list[tuple[int, int]]:
     """Return (epoch, how often MLflow was told its PSNR), over all runs of the folder."""
     with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
-        query = "SELECT step, COUNT(*) FROM metrics WHERE key = 'psnr' GROUP BY step ORDER BY step"
-        return [(int(step), int(count)) for step, count in database.execute(query)]
+        query = "SELECT step, COUNT(*) FROM metrics WHERE key = ? GROUP BY step ORDER BY step"
+        told = database.execute(query, ("validation_psnr",))
+        return [(int(step), int(count)) for step, count in told]
 
 
 def _moment(folder: Path, dice: random.Random, seconds: float) -> float:
