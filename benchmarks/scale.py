@@ -272,7 +272,8 @@ that of counts and not of pixels ([all of NIH](benchmarks.md#all-of-nih-chestx-r
 a folder for each patient, who has one picture under {IMAGES / PATIENTS:.1f} names (hard links). The
 generator is tiny and sees one crop an image. Each row is a process of its own; `dvc repro` and
 `dvc status` find nothing to do, and are the fastest of {TRIES}. Memory is the most that the
-processes of a row held together, without pages of mapped files.
+processes of a row held together, without pages of mapped files: an image adds its rows in tables,
+and none of its pixels.
 
 {text(found)}
 
