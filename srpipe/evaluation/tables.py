@@ -17,7 +17,9 @@ def means(table: pd.DataFrame, prefix: str = "") -> dict[str, float]:
 def plain_cell(text: str) -> str:
     """Return a cell of a Markdown table that shows a text as it is: names may hold markup."""
     one_line = "".join(each if each.isprintable() else " " for each in text)
-    return re.sub(r"([\\|<`\[])", r"\\\1", one_line)
+    # Brackets are links only before others: those of intervals stay.
+    linked = "](" in one_line or "][" in one_line
+    return re.sub(r"([\\|<`\[])" if linked else r"([\\|<`])", r"\\\1", one_line)
 
 
 def text_table(rows: Mapping[str, Mapping[str, float]], notes: Sequence[str] = ()) -> str:
