@@ -44,5 +44,6 @@ MODELS = {
     "plain_sr_x4_adversarial": "sharper, and further from the truth: not for measurements",
     "plain_sr_base_x4": "the initial weights of plain_sr_ideal_x4, for comparison",
     "swift_srgan_x4": "Swift-SRGAN (Krishnan et al., 2021), for comparison",
+    "swift_srgan_base_x4": "the initial weights of swift_srgan_x4, for comparison",
     MIXTURE: "of plain_sr_ideal_x4 and plain_sr_x4_adversarial; only for images without noise",
 }

@@ -38,6 +38,7 @@ def test_there_is_a_recipe_for_each_released_training() -> None:
         "plain_sr_ideal",
         "plain_sr_base",
         "plain_sr_small",
+        "swift_srgan_base",
         "swift_srgan",
     }
 
@@ -72,3 +73,9 @@ def test_our_generator_grows_from_the_small_one() -> None:
     assert changed(ROOT / "recipes/plain_sr_ideal.txt").train.start == "plain_sr_base_x4"
     assert changed(ROOT / "recipes/plain_sr_base.txt").train.start == "plain_sr_small_x4"
     assert changed(ROOT / "recipes/plain_sr_small.txt").train.start is None
+
+
+def test_swift_srgan_is_trained_on_from_its_first_training() -> None:
+    """With Muon, on more images."""
+    assert changed(ROOT / "recipes/swift_srgan.txt").train.start == "swift_srgan_base_x4"
+    assert changed(ROOT / "recipes/swift_srgan_base.txt").train.start is None
