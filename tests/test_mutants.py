@@ -88,7 +88,8 @@ def test_what_should_not_be_is_seen(process: Process, what: str) -> None:
 
 def test_memory_is_that_of_the_file(process: Process) -> None:
     """Not of one before it."""
-    assert 60e6 <= process.tried(b"large", "x").memory < 70e6
+    # Of its 60 MB, pages that the process held before are not counted.
+    assert 59e6 < process.tried(b"large", "x").memory < 70e6
     assert process.tried(b"", "x").memory < 5e6
 
 
