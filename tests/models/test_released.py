@@ -89,7 +89,13 @@ def test_the_adversarial_variant_was_trained_on_from_the_fidelity_generator() ->
 
 @pytest.mark.parametrize(
     ("name", "start"),
-    [(FIDELITY, ACQUIRED), (ACQUIRED, IDEAL_ONLY), (IDEAL_ONLY, BASE), (BASE, SMALL)],
+    [
+        (FIDELITY, ACQUIRED),
+        (ACQUIRED, IDEAL_ONLY),
+        (IDEAL_ONLY, BASE),
+        (BASE, SMALL),
+        (SWIFT, SWIFT_BASE),
+    ],
 )
 def test_what_was_trained_on_names_the_file_it_started_from(name: str, start: str) -> None:
     """By its SHA-256: these very bytes are here, so that the recipe can be run again."""
