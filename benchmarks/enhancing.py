@@ -1,6 +1,4 @@
-"""What enhancing files costs: a folder, the start, and memory over the size of an image.
-
-    python -m benchmarks.enhancing [--quick] [--json OUT]
+"""What enhancing files costs: a folder, the start, memory over the size of an image, and room.
 
 The folder: PNG files of 256x256 become PNG files of 1024x1024, on one thread, as `srpipe upscale`
 does it on ONNX Runtime and, with the same weights as a checkpoint, on torch; in turn with the
@@ -13,25 +11,27 @@ The start: CPU time of `srpipe upscale` of one such file, from the start of the 
 Memory: the most that a process held while it made one image, beyond what it held after a small one.
 """
 
-import argparse
 import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import files, requires
 from pathlib import Path
 
 import numpy as np
 import torch
+from packaging.requirements import Requirement
 from PIL import Image
 
+import srpipe
 from benchmarks import predecessor, turns
-from benchmarks.inference import PUBLISHED
+from benchmarks.networks import PUBLISHED
 from benchmarks.training import phantoms
 from srpipe.core import console
-from srpipe.core.files import write_json
 from srpipe.enhance.batch import enhance
 from srpipe.enhance.upscale import method
 from srpipe.evaluation.tables import aligned_table
@@ -63,33 +63,33 @@ print(before, peak())
 START = "from srpipe.cli.main import main; import sys; main(sys.argv[1:])"
 
 
-@console.entry_point
-def main() -> None:
-    """Measure, print tables, and write JSON if asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.enhancing", description=str(__doc__).splitlines()[0]
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer images and rounds")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the medians as JSON")
-    given = parser.parse_args()
-    images, rounds = (4, 3) if given.quick else (32, 5)
+@dataclass(frozen=True)
+class Costs:
+    """What enhancing files costs. All memory and disk is in MB."""
+
+    images: int
+    speeds: dict[str, list[float]]  # images a second by way, a number a round
+    start: float  # seconds of CPU time
+    loaded: int  # what a process holds before it enhances
+    added: dict[int, int]  # what an image of so many LR pixels a side adds
+    disk: int  # the base installation
+
+
+def measure(*, quick: bool) -> Costs:
+    """Return all costs, measured in one run."""
+    images, rounds = (4, 3) if quick else (32, 5)
     with tempfile.TemporaryDirectory() as folder:
         speeds = measure_folder(Path(folder), images, rounds)
-        seconds = start_seconds(Path(folder) / "0.png", 3 if given.quick else 7)
-    held = {side: peak_megabytes(side) for side in (SIDES[:2] if given.quick else SIDES)}
-    print(text(speeds, images, seconds, held))
-    if given.json:
-        faster = {name: turns.ratios(speeds[name], speeds[PUBLISHED]) for name in (ONNX, TORCH)}
-        write_json(
-            given.json,
-            {
-                "upscale_ratio": faster[ONNX].median,
-                "upscale_ratio_torch": faster[TORCH].median,
-                "start_cpu_seconds": seconds,
-                "peak_megabytes": {str(side): above for side, (_, above) in held.items()},
-                "cpu": turns.cpu(),
-            },
-        )
+        start = start_seconds(Path(folder) / "0.png", 3 if quick else 7)
+    held = {side: peak_megabytes(side) for side in (SIDES[:2] if quick else SIDES)}
+    return Costs(
+        images=images,
+        speeds=speeds,
+        start=start,
+        loaded=held[SIDES[0]][0],
+        added={side: added for side, (_, added) in held.items()},
+        disk=disk_megabytes(),
+    )
 
 
 def measure_folder(folder: Path, images: int, rounds: int) -> dict[str, list[float]]:
@@ -170,36 +170,65 @@ def peak_megabytes(side: int) -> tuple[int, int]:
     return before, most - before
 
 
-def text(
-    speeds: dict[str, list[float]],
-    images: int,
-    seconds: float,
-    held: dict[int, tuple[int, int]],
-) -> str:
+def disk_megabytes() -> int:
+    """Return what this package and all that its base installation requires take on disk, in MB.
+
+    Without the interpreter and pip. The packages are those installed here.
+    """
+    package = Path(srpipe.__file__).parent
+    found, waiting = {"srpipe": _on_disk(package.rglob("*"))}, ["srpipe"]
+    while waiting:
+        for line in requires(waiting.pop()) or ():
+            needed = Requirement(line)
+            extra = needed.marker and not needed.marker.evaluate({"extra": ""})
+            if needed.name in found or extra:
+                continue
+            listed = files(needed.name) or ()
+            found[needed.name] = _on_disk(Path(str(file.locate())) for file in listed)
+            waiting.append(needed.name)
+    return round(sum(found.values()) / 2**20)
+
+
+def _on_disk(paths: Iterable[Path]) -> int:
+    """Return the bytes of the blocks that files take."""
+    return sum(path.stat().st_blocks * 512 for path in paths if path.is_file())
+
+
+def as_json(costs: Costs) -> dict[str, object]:
+    """Return the medians."""
+    faster = {
+        way: turns.ratios(costs.speeds[way], costs.speeds[PUBLISHED]) for way in (ONNX, TORCH)
+    }
+    return {
+        "upscale_ratio": faster[ONNX].median,
+        "upscale_ratio_torch": faster[TORCH].median,
+        "start_cpu_seconds": costs.start,
+        "peak_megabytes": {str(side): added for side, added in costs.added.items()},
+        "disk_megabytes": costs.disk,
+    }
+
+
+def text(costs: Costs) -> str:
     """Return Markdown tables, and how they are to be read."""
-    rows = [
+    published = costs.speeds[PUBLISHED]
+    folder = aligned_table(
+        ["a folder", "times faster", "seconds an image"],
         [
-            name,
-            turns.ratios(each, speeds[PUBLISHED]).text(1),
-            f"{1 / statistics.median(each):.2f}",
-        ]
-        for name, each in speeds.items()
-    ]
-    folder = aligned_table(["a folder", "times faster", "seconds an image"], rows)
+            [name, turns.ratios(each, published).text(1), f"{1 / statistics.median(each):.2f}"]
+            for name, each in costs.speeds.items()
+        ],
+    )
     memory = aligned_table(
         ["LR pixels", "result", "memory added (MB)"],
         [
-            [f"{side}x{side}", f"{side * SCALE}x{side * SCALE}", str(above)]
-            for side, (_, above) in held.items()
+            [f"{side}x{side}", f"{side * SCALE}x{side * SCALE}", str(added)]
+            for side, added in costs.added.items()
         ],
     )
-    loaded = next(iter(held.values()))[0]
     return (
-        f"{folder}\n\n{images} files, one thread; median (quartiles) over rounds. {turns.cpu()}\n\n"
-        f"{seconds:.2f} s of CPU time for one image, from the start of the process to its end.\n\n"
-        f"{memory}\n\nBeyond the {loaded} MB of a process that made a small image."
+        f"{folder}\n\n{costs.images} files, one thread; median (quartiles) over rounds.\n\n"
+        f"{costs.start:.2f} s of CPU time for one image, from the start of its process to the end."
+        "\n\n"
+        f"{memory}\n\nBeyond the {costs.loaded} MB of a process that made a small image.\n\n"
+        f"The base installation takes {costs.disk} MB on disk, without pip."
     )
-
-
-if __name__ == "__main__":
-    main()

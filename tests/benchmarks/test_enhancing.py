@@ -3,11 +3,22 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 
-from benchmarks.enhancing import ONNX, TORCH, measure_folder, peak_megabytes, start_seconds, text
-from benchmarks.inference import PUBLISHED
+from benchmarks.enhancing import (
+    ONNX,
+    TORCH,
+    Costs,
+    as_json,
+    disk_megabytes,
+    measure_folder,
+    peak_megabytes,
+    start_seconds,
+    text,
+)
+from benchmarks.networks import PUBLISHED
 
 
 def test_every_way_makes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,10 +30,30 @@ def test_every_way_makes_the_same_files(tmp_path: Path, monkeypatch: pytest.Monk
     assert made["onnx"].shape == (1024, 1024)
     assert np.abs(made["onnx"].astype(int) - made["torch"]).max() <= 1
     assert np.asarray(Image.open(tmp_path / "published/0.png")).shape == (1024, 1024, 3)
-    told = text(speeds, 1, 0.5, {256: (200, 90)})
-    assert f"| {PUBLISHED}" in told
-    assert "0.50 s of CPU time" in told
-    assert "| 1024x1024 |" in told
+
+
+def test_costs_are_told_as_they_are() -> None:
+    """In tables, and as JSON under the names that are promised."""
+    speeds = {PUBLISHED: [0.5, 0.5], ONNX: [4.0, 4.0], TORCH: [2.0, 2.0]}
+    costs = Costs(3, speeds, start=0.5, loaded=110, added={256: 90, 512: 95}, disk=330)
+    assert as_json(costs) == {
+        "upscale_ratio": 8.0,
+        "upscale_ratio_torch": 4.0,
+        "start_cpu_seconds": 0.5,
+        "peak_megabytes": {"256": 90, "512": 95},
+        "disk_megabytes": 330,
+    }
+    told = text(costs)
+    for row in (f"{ONNX} 8.0 (8.0 to 8.0) 0.25", "256x256 1024x1024 90", "512x512 2048x2048 95"):
+        assert row in " ".join(told.replace("|", " ").split())
+    for sentence in ("3 files", "0.50 s of CPU time", "Beyond the 110 MB", "takes 330 MB"):
+        assert sentence in told
+
+
+def test_the_base_installation_is_what_enhancing_requires() -> None:
+    """Its largest library is within it; torch, which is an extra, is not."""
+    libraries = Path(onnxruntime.__file__).parent.rglob("*.so*")
+    assert sum(path.stat().st_size for path in libraries) / 2**20 < disk_megabytes() <= 350
 
 
 def test_start_and_memory_are_those_of_processes(tmp_path: Path) -> None:
