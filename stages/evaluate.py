@@ -62,8 +62,9 @@ def main() -> None:
         packed,
         sample_images(test, settings.acquisition_images, settings.seed),
         settings.acquisitions,
-        lambda lr: super_resolve(model, lr, device, consistent=consistent),
+        functools.partial(super_resolve, model, device=device, consistent=consistent),
         settings.seed,
+        device,
     )
     metrics["acquisitions"] = acquisitions.summary(
         acquired, samples=settings.bootstrap_samples, seed=settings.seed

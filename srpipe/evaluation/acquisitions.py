@@ -5,6 +5,7 @@ against the same HR image. The noise of an image depends on its name and the see
 at every level but for its strength.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +17,12 @@ from matplotlib.figure import Figure
 from srpipe.acquisition.detector import noise_level, recorded
 from srpipe.core import console
 from srpipe.core.files import replacing, rounded
-from srpipe.data.packed import Packed, Pair
+from srpipe.core.parallel import parallel
+from srpipe.data.packed import Packed, Pair, packed_pair
 from srpipe.evaluation.intervals import bootstrap
 from srpipe.imaging.arrays import GreyImage, RecordedImage
 from srpipe.imaging.resample import bicubic
+from srpipe.imaging.tensors import one_thread
 from srpipe.metrics.baselines import baseline_images, denoised
 from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
@@ -109,6 +112,7 @@ def scored_images(
     acquisitions: Mapping[str, Acquisition],
     upscale: Upscale,
     seed: int,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """Return `scored` of packed images, under the ideal acquisition and then the others.
 
@@ -116,22 +120,37 @@ def scored_images(
         packed: the images.
         images: names of those to score.
         acquisitions: by name.
-        upscale: the generator, scored as `MODEL` and, after denoising, as `DENOISED_MODEL`.
+        upscale: the generator, scored as `MODEL` and, after denoising, as `DENOISED_MODEL`; it can
+            be pickled.
         seed: of the noise.
+        device: torch device name of the generator. On a CPU, worker processes score, on one thread
+            each; with another device, whose images are made between two simple methods, this
+            process does.
     """
     rows = packed.rows(images)
-    parts = [
-        scored(
-            packed.pair(row),
-            {IDEAL: Acquisition(), **acquisitions},
-            {MODEL: upscale},
-            {DENOISED_MODEL: upscale},
-            scale=packed.scale,
-            seed=seed,
-        )
-        for row in console.progress(rows, what="acquisitions", total=len(rows), unit="image")
-    ]
+    every = {IDEAL: Acquisition(), **acquisitions}
+    work = functools.partial(_scored_row, packed.folder, packed.scale, every, upscale, seed)
+    what = "acquisitions"
+    parts = (
+        parallel(work, rows, what=what)
+        if device == "cpu"
+        else console.progress(map(work, rows), what=what, total=len(rows), unit="image")
+    )
     return pd.DataFrame([row for part in parts for row in part])
+
+
+def _scored_row(
+    folder: Path,
+    scale: int,
+    acquisitions: Mapping[str, Acquisition],
+    upscale: Upscale,
+    seed: int,
+    row: int,
+) -> list[Row]:
+    generators, after_denoising = {MODEL: upscale}, {DENOISED_MODEL: upscale}
+    pair = packed_pair(folder, row)
+    with one_thread():
+        return scored(pair, acquisitions, generators, after_denoising, scale=scale, seed=seed)
 
 
 def summary(table: pd.DataFrame, *, samples: int, seed: int, model: str = MODEL) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Generators and simple methods are scored on the same recorded LR images."""
 
+import functools
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -112,11 +115,44 @@ def test_the_model_is_compared_with_the_best_simple_method(found: pd.DataFrame) 
     assert noisy["low"] <= noisy["mean"] <= noisy["high"]
 
 
-def test_packed_images_are_scored_under_the_ideal_acquisition_too(packed: Packed) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_packed_images_are_scored_under_the_ideal_acquisition_too(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """In the order given, and alike by any number of workers or by this process for a GPU."""
+    monkeypatch.setenv("SRPIPE_WORKERS", workers)
+    images = packed.manifest["image"].tolist()[1::-1]
+    acquisitions = {"ideal": Acquisition(), **NOISY}
+    generators = {"model": upscale}, {"denoised_model": upscale}
+    pairs = [packed.pair(row) for row in (1, 0)]
+    wanted = [
+        row
+        for pair in pairs
+        for row in scored(pair, acquisitions, *generators, scale=packed.scale, seed=0)
+    ]
+    for device in ("cpu", "cuda"):
+        rows = scored_images(packed, images, NOISY, upscale, seed=0, device=device)
+        assert rows.to_dict("records") == wanted
+
+
+def record(main: int, lr: RecordedImage) -> GreyImage:
+    """Make an SR image, grey by the process that made it and by torch's threads there."""
+    value = 100 * (os.getpid() != main) + torch.get_num_threads()
+    return np.full((lr.shape[0] * 4, lr.shape[1] * 4), value, np.uint8)
+
+
+@pytest.mark.parametrize(("device", "value"), [("cpu", 101), ("cuda:1", 1)])
+def test_workers_score_acquisitions_on_a_cpu_alone(
+    packed: Packed, monkeypatch: pytest.MonkeyPatch, device: str, value: int
+) -> None:
+    """On one thread each; with a GPU this process does."""
+    monkeypatch.setenv("SRPIPE_WORKERS", "2")
     images = packed.manifest["image"].tolist()[:2]
-    rows = scored_images(packed, images, NOISY, upscale, seed=0)
-    assert list(dict.fromkeys(rows["acquisition"])) == ["ideal", *NOISY]
-    assert sorted(set(rows["image"])) == sorted(images)
+    made = functools.partial(record, os.getpid())
+    rows = scored_images(packed, images, {}, made, seed=0, device=device)
+    for index, found in enumerate(rows[rows["method"] == "model"]["psnr"]):
+        error = squared_error(np.full_like(packed.hr(index), value), packed.hr(index))
+        assert found == psnr(float(error.mean()))
 
 
 def test_the_plot_is_a_picture(tmp_path: Path, found: pd.DataFrame) -> None:
