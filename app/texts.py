@@ -30,20 +30,19 @@ RISKS = """\
   consistent. Where faint lesions matter, make it so, or keep the original.
 - Fine texture is smoothed, and unseen letters are drawn with wrong strokes.
 - The adversarial model is sharper, and further from the truth.
-- All models but plain_sr_x4 and plain_sr_acquired_x4 do harm on noisy images: from two grey levels
-  of noise on they are worse than bicubic.
+- All models but plain_sr_x4 and plain_sr_x4_adversarial do harm on noisy images: from two grey
+  levels of noise on they are worse than bicubic.
 - Not a medical device; no clinical study was done. One hospital's images; effects of sex, age and
   pathology were not examined.
 """
 MIXTURE = "a mixture: fidelity to sharpness"
 MODELS = {
     "plain_sr_x4": "for radiographs as detectors record them: the default",
-    "plain_sr_ideal_x4": "only for images that software made smaller, without noise",
-    "plain_sr_acquired_x4": "the initial weights of plain_sr_x4, for comparison",
+    "plain_sr_ideal_x4": "only without noise, as software makes images smaller",
     "plain_sr_small_x4": "the fastest; without noise only",
     "plain_sr_x4_adversarial": "sharper, and further from the truth: not for measurements",
     "plain_sr_base_x4": "the initial weights of plain_sr_ideal_x4, for comparison",
     "swift_srgan_x4": "Swift-SRGAN (Krishnan et al., 2021), for comparison",
     "swift_srgan_base_x4": "the initial weights of swift_srgan_x4, for comparison",
-    MIXTURE: "of plain_sr_ideal_x4 and plain_sr_x4_adversarial; only for images without noise",
+    MIXTURE: "of plain_sr_x4 and plain_sr_x4_adversarial",
 }

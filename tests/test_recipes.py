@@ -34,7 +34,7 @@ def test_there_is_a_recipe_for_each_released_training() -> None:
     """A stranger can make what srpipe/released/ holds."""
     assert {path.stem for path in RECIPES} >= {
         "plain_sr",
-        "plain_sr_acquired",
+        "plain_sr_adversarial",
         "plain_sr_ideal",
         "plain_sr_base",
         "plain_sr_small",
@@ -67,9 +67,9 @@ def test_what_a_recipe_starts_from_is_there_and_fits(recipe: Path) -> None:
 
 
 def test_our_generator_grows_from_the_small_one() -> None:
-    """In four steps, each of which a recipe makes."""
-    assert changed(ROOT / "recipes/plain_sr.txt").train.start == "plain_sr_acquired_x4"
-    assert changed(ROOT / "recipes/plain_sr_acquired.txt").train.start == "plain_sr_ideal_x4"
+    """Step by step, each of which a recipe makes."""
+    assert changed(ROOT / "recipes/plain_sr_adversarial.txt").train.start == "plain_sr_x4"
+    assert changed(ROOT / "recipes/plain_sr.txt").train.start == "plain_sr_ideal_x4"
     assert changed(ROOT / "recipes/plain_sr_ideal.txt").train.start == "plain_sr_base_x4"
     assert changed(ROOT / "recipes/plain_sr_base.txt").train.start == "plain_sr_small_x4"
     assert changed(ROOT / "recipes/plain_sr_small.txt").train.start is None

@@ -70,7 +70,7 @@ def add_to(commands: Commands) -> None:
         "--alpha",
         type=share,
         metavar="A",
-        help="instead of weights, a mixture: 0 for plain_sr_ideal_x4 (fidelity), 1 for "
+        help="instead of weights, a mixture: 0 for plain_sr_x4 (fidelity), 1 for "
         "plain_sr_x4_adversarial, which was trained on from it (perception)",
     )
     parser.add_argument(

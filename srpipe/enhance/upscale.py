@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from srpipe.models.checkpoint import LoadedGenerator
 
 # The ends of `alpha`: PERCEPTION is FIDELITY after adversarial epochs, so that what lies between
-# their weights is a network too. (The default, trained over acquisitions, is another network.)
-FIDELITY, PERCEPTION = "plain_sr_ideal_x4", "plain_sr_x4_adversarial"
+# their weights is a network too.
+FIDELITY, PERCEPTION = DEFAULT, "plain_sr_x4_adversarial"
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Upscaler:
 
     Args:
         weights: a released model's name or a file; None: the default, `plain_sr_x4`.
-        alpha: instead of weights, from 0 (fidelity, `plain_sr_ideal_x4`) to 1 (perception,
+        alpha: instead of weights, from 0 (fidelity, `plain_sr_x4`) to 1 (perception,
             `plain_sr_x4_adversarial`, which was trained on from it): a mixture of the two.
         consistent: make results downsample to their inputs within the rounding of 8 bits.
         tile: larger images are made in overlapping pieces of so many LR pixels a side, at least 16,

@@ -484,12 +484,12 @@ def test_alpha_is_a_mixture_of_two_released_generators(make_image: MakeImage) ->
     """At its ends their pixels; files name both, and alpha."""
     lr = Values(make_image(0, 20, 24), 0, 255, 8, ())
     made = [upscale_values(lr, method(alpha=each)) for each in (0, 0.5, 1)]
-    for end, name in ((0, "plain_sr_ideal_x4"), (2, "plain_sr_x4_adversarial")):
+    for end, name in ((0, "plain_sr_x4"), (2, "plain_sr_x4_adversarial")):
         assert np.array_equal(made[end], upscale_values(lr, method(name)))
     assert not np.array_equal(made[0], made[1])
     assert not np.array_equal(made[2], made[1])
     provenance = method(alpha=0.25).provenance
-    assert provenance.model == "plain_sr_ideal_x4 to plain_sr_x4_adversarial, alpha 0.25"
+    assert provenance.model == "plain_sr_x4 to plain_sr_x4_adversarial, alpha 0.25"
     hashes = [sha256(weights_file(name)) for name in (FIDELITY, PERCEPTION)]
     assert provenance.sha256 == " and ".join(hashes)
 
