@@ -129,10 +129,11 @@ class Train(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.pixel_epochs < 1:
+        if self.pixel_epochs < (0 if self.start else 1):
             raise ValueError(
                 f"adversarial.epochs is {self.adversarial.epochs} of {self.epochs} epochs: must be "
-                "fewer, because the pixel epochs come first"
+                "fewer, because the pixel epochs come first, or at most as many with trained "
+                "weights in train.start"
             )
         if self.fine_epochs > self.pixel_epochs:
             raise ValueError(

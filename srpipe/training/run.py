@@ -104,7 +104,8 @@ def write_outputs(task: Task, result: TrainingResult, hardware: dict[str, str]) 
     Raises:
         OutputError: a file cannot be written.
     """
-    last_pixel = next(each for each in reversed(result.history) if each.stage == "pixel")
+    # None where all epochs are adversarial: then it is what training started from.
+    last_pixel = next((each for each in reversed(result.history) if each.stage == "pixel"), None)
     _save(paths.PIXEL, result.pixel, last_pixel, task, hardware)
     _save(paths.GENERATOR, result.generator, result.history[-1], task, hardware)
     write_csv(paths.HISTORY_CSV, history.as_table(result.history))
@@ -115,7 +116,11 @@ def write_outputs(task: Task, result: TrainingResult, hardware: dict[str, str]) 
 
 
 def _save(
-    path: Path, model: SRGenerator, record: EpochRecord, task: Task, hardware: dict[str, str]
+    path: Path,
+    model: SRGenerator,
+    record: EpochRecord | None,
+    task: Task,
+    hardware: dict[str, str],
 ) -> None:
     settings = task.settings
     save_generator(
@@ -128,8 +133,8 @@ def _save(
             "content": asdict(task.content.record) if task.content else None,
             "start": task.start.record if task.start else None,
             "images": len(task.train_rows),
-            "epochs": record.epoch,
+            "epochs": record.epoch if record else 0,
             "hardware": hardware,
         },
-        metrics=record.numbers(),
+        metrics=record.numbers() if record else {},
     )

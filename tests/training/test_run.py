@@ -1,6 +1,7 @@
 """A run is made of its settings, its data and its environment, and writes all its outputs."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from srpipe.core.files import sha256
 from srpipe.data.fingerprint import fingerprint
 from srpipe.data.packed import open_packed
 from srpipe.models.checkpoint import load_generator
+from srpipe.models.interpolate import same_weights
 from srpipe.models.released import weights_file
 from srpipe.settings.base import load_section
 from srpipe.settings.train import Train
@@ -123,6 +125,28 @@ def test_both_generators_are_written(left_alone: Path) -> None:
         assert (training["images"], training["epochs"]) == (4, epochs)
         assert metrics["psnr"] == pytest.approx(history["psnr"][epochs - 1], rel=1e-7)
         assert training["hardware"]["generator"] == "fp32"
+
+
+def test_trained_weights_are_trained_on_by_adversarial_epochs_alone(
+    left_alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then the generator before them is what training started from."""
+    copy = shutil.copytree(left_alone, tmp_path / "copy", ignore=shutil.ignore_patterns(".ckpt"))
+    monkeypatch.chdir(copy)
+    start = Path("models/pixel.pt").rename("models/start.pt")
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["train"] |= {"start": str(start), "epochs": 1, "fine_epochs": 0}
+    params["train"]["adversarial"]["epochs"] = 1
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    train.main()
+    before, pixel, generator = (
+        load_generator(path)
+        for path in (start, Path("models/pixel.pt"), Path("models/generator.pt"))
+    )
+    assert same_weights(before, pixel)
+    assert not same_weights(before, generator)
+    assert [each.record["training"]["epochs"] for each in (pixel, generator)] == [0, 1]
+    assert pd.read_csv("metrics/history.csv")["stage"].tolist() == ["adversarial"]
 
 
 def test_the_same_command_after_the_end_writes_the_same_again(
