@@ -36,7 +36,7 @@ generator is given the grey image three times, and the mean of its channels is t
 """
 EXAMPLES = """\
 examples:
-  srpipe upscale --images small --out large
+  srpipe upscale small -o large
   srpipe evaluate --weights models/generator.pt --images my-radiographs
   srpipe evaluate --weights netG_4x_epoch5.pth.tar --images nih/images --list nih/test_list.txt \\
                   --json scores.json

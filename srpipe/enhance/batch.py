@@ -91,7 +91,7 @@ def plan(inputs: Sequence[Path], out: Path) -> Plan:
     jobs: dict[Path, Path] = {}
     refused, listings = [], {}
     for each in inputs:
-        files, listing = image_files(each, "--images", dicom=True)
+        files, listing = image_files(each, "IN", dicom=True)
         listings[each] = listing
         below = out / each.resolve().name if folders > 1 and each.is_dir() else out
         for name, target in targets(files, each, below).items():

@@ -119,7 +119,7 @@ def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[s
 
     Args:
         path: an image, or a folder of images, with its subfolders.
-        option: the command-line option, for messages.
+        option: the command-line option or argument, for messages.
         dicom: see `list_images`.
 
     Raises:
@@ -134,7 +134,7 @@ def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[s
         found = f"; it holds {listing.describe()}" if listing.left_out else ""
         raise DataError(
             f"{option}: {path} holds no image: allowed are files ending in {', '.join(SUFFIXES)}"
-            f"{found}"
+            f"{', and DICOM' if dicom else ''}{found}"
         )
     listing.report(path)
     return {name: path / name for name in listing.images}, listing

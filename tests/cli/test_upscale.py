@@ -269,7 +269,7 @@ def test_several_inputs_are_accounted_for(
     ("given", "told"),
     [
         ([], "no image is given: srpipe upscale IN... -o OUT"),
-        (["gone"], "gone does not exist"),
+        (["gone"], "IN: gone does not exist"),
         (["a.png", "--tile", "8"], "the tile is 8 LR pixels: give at least 16"),
         (["a.png", "--device", "tpu"], "the device is 'tpu'"),
         (["a.png", "--alpha", "0.5", "--weights", "plain_sr_x4"], "leave out one"),

@@ -111,3 +111,5 @@ def test_nothing_to_work_on_is_told_with_the_option(tmp_path: Path) -> None:
     put(tmp_path, "in/a.txt")
     with pytest.raises(DataError, match=r"^--lr: .*in holds no image: .*\.png, \.jpg, \.jpeg"):
         image_files(tmp_path / "in", "--lr")
+    with pytest.raises(DataError, match=r"^IN: .*in holds no image: .*\.j2c, and DICOM$"):
+        image_files(tmp_path / "in", "IN", dicom=True)
