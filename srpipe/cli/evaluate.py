@@ -74,7 +74,7 @@ def add_to(commands: Commands) -> None:
         help="make the generator's images downsample to LR before they are scored",
     )
     add_sixteen_bit(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> None:

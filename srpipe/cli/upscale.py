@@ -21,7 +21,7 @@ into a folder of grey images.
 
 DICOM becomes DICOM, TIFF TIFF, all else PNG, in the depth and the grey scale of the input, with its
 pixel spacing divided by the scale. Of a.png and a.jpg in one folder the second becomes a.jpg.png.
-DICOM needs pip install 'srpipe[dicom]'; radiographs of one grey frame are read (CR, DX, secondary
+DICOM needs pip install '.[dicom]'; radiographs of one grey frame are read (CR, DX, secondary
 capture).
 
 Each result says how it was made. What is there already, made from the same input by the same
@@ -115,7 +115,7 @@ def add_to(commands: Commands) -> None:
         "--quiet", action="store_true", help="say only what failed and what is not read"
     )
     add_sixteen_bit(parser, depth_kept=True)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -123,6 +123,8 @@ def run(options: argparse.Namespace) -> None:
     inputs = [*options.inputs, *options.images]
     if not inputs:
         raise SettingsError("no image is given: srpipe upscale IN... -o OUT, images or folders")
+    if options.report is not None and options.report.is_dir():
+        raise SettingsError(f"--report: {options.report} is a folder: give the name of a CSV file")
     # Only after the arguments are checked, because torch takes seconds to load.
     from srpipe.enhance.batch import FAILED, FINISHED, MADE, enhance, plan, write_report
     from srpipe.enhance.tiles import DEFAULT_TILE

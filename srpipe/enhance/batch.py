@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from srpipe.core.errors import DataError, ImageError
 from srpipe.core.files import for_spreadsheets, replacing
@@ -87,6 +88,8 @@ def plan(inputs: Sequence[Path], out: Path) -> Plan:
     """
     if out.suffix.lower() in (*SUFFIXES, ".dcm") and not out.is_dir():
         raise DataError(f"--out: {out} has the name of a file: give a folder")
+    if out.exists() and not out.is_dir():
+        raise DataError(f"--out: {out} is a file: give a folder")
     folders = sum(each.is_dir() for each in inputs)
     jobs: dict[Path, Path] = {}
     refused, listings = [], {}
@@ -190,19 +193,42 @@ def added_file(target: Path) -> Path:
 def write_report(path: Path, rows: Sequence[Row]) -> None:
     """Write a CSV file with a row a file; texts are `for_spreadsheets`.
 
+    Of a finished file, what an earlier report in its place measured is kept.
+
     Raises:
         OutputError: it cannot be written.
     """
+    names = [field.name for field in fields(Row)]
+    former = _former(path, names)
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {
+        for row in rows:
+            told = {
                 name: for_spreadsheets(value) if isinstance(value, str) else value
                 for name, value in asdict(row).items()
             }
-            for row in rows
-        )
+            if row.status == FINISHED:
+                told = former.get((told["input"], told["output"]), told) | {"status": FINISHED}
+            writer.writerow(told)
+
+
+def _former(path: Path, names: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the rows of made files in an earlier report, by input and output."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        try:
+            if reader.fieldnames != names:
+                return {}
+            return {
+                (row["input"], row["output"]): row
+                for row in reader
+                if row["status"] in (MADE, FINISHED)
+            }
+        except csv.Error:  # no report of ours
+            return {}

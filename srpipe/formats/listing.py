@@ -9,6 +9,7 @@ from pathlib import Path
 
 from srpipe.core import console
 from srpipe.core.errors import DataError
+from srpipe.core.extras import install
 from srpipe.formats.raster import SUFFIXES, is_dicom
 
 # Files that systems leave in folders, and texts, which need no warning.
@@ -17,7 +18,7 @@ TEXTS = frozenset(
     (".txt", ".csv", ".tsv", ".json", ".md", ".html", ".xml", ".yaml", ".yml", ".pdf", ".xlsx")
 )
 LeftOut = dict[str, dict[str, int | list[str]]]
-_NEEDS_EXTRA = "DICOM, which needs pip install 'srpipe[dicom]'"
+_NEEDS_EXTRA = f"DICOM, which needs {install('dicom')}"
 # Names of a kind shown in a message.
 SHOWN = 3
 

@@ -207,7 +207,7 @@ def test_dicom_without_its_extra_says_what_to_install(
     for name in ("a", "b.dcm"):
         Path("own", name).write_bytes(encoded(radiograph(stored(12), 12)))
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    install = "pip install 'srpipe[dicom]'"
+    install = "pip install '.[dicom]'"
     for images in ("own", "own/a"):
         message = refused("upscale", "--weights", ours, "--images", images, "--out", "large")
         assert install in message
@@ -270,6 +270,7 @@ def test_several_inputs_are_accounted_for(
     [
         ([], "no image is given: srpipe upscale IN... -o OUT"),
         (["gone"], "IN: gone does not exist"),
+        (["a.png", "--report", "."], "--report: . is a folder: give the name of a CSV file"),
         (["a.png", "--tile", "8"], "the tile is 8 LR pixels: give at least 16"),
         (["a.png", "--device", "tpu"], "the device is 'tpu'"),
         (["a.png", "--alpha", "0.5", "--weights", "plain_sr_x4"], "leave out one"),

@@ -59,6 +59,14 @@ def test_files_of_one_name_are_refused_but_the_first(make_image: MakeImage) -> N
     assert "one/a.png becomes out/a.png already" in row.reason
 
 
+def test_a_file_is_no_place_for_results(make_image: MakeImage) -> None:
+    """Told before anything is made."""
+    put("one/a.png", make_image=make_image)
+    Path("taken").touch()
+    with pytest.raises(DataError, match="--out: taken is a file: give a folder"):
+        plan([Path("one")], Path("taken"))
+
+
 def test_an_input_is_never_an_output(make_image: MakeImage) -> None:
     """Also where it is that of another input."""
     put("one/a.png", "out/a.png", make_image=make_image)
@@ -175,6 +183,40 @@ def test_what_is_out_of_range_is_told(our_method: Method) -> None:
     jobs = [(Path(name), Path("out", name)) for name in ("a.png", "b.png", "c.dcm")]
     assert [row.range for row in enhance(jobs, our_method)] == ["", "looks upside down", INVERTED]
     assert [row.range for row in enhance(jobs, our_method)] == ["", "", ""]
+
+
+def test_a_report_keeps_what_was_measured_of_finished_files(
+    our_method: Method, make_image: MakeImage
+) -> None:
+    """Of a folder that was gone on with; what is made anew, or fails now, is told as it is now."""
+    put("own/=a.png", make_image=make_image)
+    put("own/b.png", make_image=make_image)
+    jobs = plan([Path("own")], Path("out")).jobs
+    path = Path("report.csv")
+    write_report(path, list(enhance(jobs, our_method, figures=True)))
+    before = _read(path)
+    Path("own/b.png").write_text("<html>")
+    for _ in range(2):
+        write_report(path, list(enhance(jobs, our_method, figures=True)))
+        after = _read(path)
+        assert after[0] == before[0] | {"status": "finished"}
+        assert (after[1]["status"], after[1]["lr_psnr"]) == ("failed", "")
+    write_report(path, list(enhance(jobs[:1], our_method, figures=True, overwrite=True)))
+    assert _read(path)[0]["status"] == "made"
+
+
+@pytest.mark.parametrize("former", [b"", b"a,b\n1,2\n", b"\x00\xff", b'"' + b"x" * 200_000])
+def test_another_file_in_the_place_of_a_report_is_no_report(former: bytes) -> None:
+    """Nothing is taken from it."""
+    path = Path("report.csv")
+    path.write_bytes(former)
+    write_report(path, [Row("a.png", "out/a.png", FINISHED)])
+    assert [(row["input"], row["width"]) for row in _read(path)] == [("a.png", "")]
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_the_report_has_a_row_a_file(our_method: Method, make_image: MakeImage) -> None:

@@ -90,7 +90,10 @@ def test_dicom_counts_as_image_where_it_is_asked_for(
     monkeypatch.setitem(sys.modules, "pydicom", None)
     found = list_images(tmp_path, dicom=True)
     assert found.images == ["a.png"]
-    assert "2 DICOM, which needs pip install 'srpipe[dicom]' (IM-0001, b.DCM)" in found.describe()
+    assert (
+        "2 DICOM, which needs pip install '.[dicom]' in the project's folder (IM-0001, b.DCM)"
+        in found.describe()
+    )
 
 
 def test_a_user_names_a_folder_or_an_image(tmp_path: Path) -> None:
