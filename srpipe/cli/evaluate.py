@@ -27,7 +27,8 @@ bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border 
                             (ImageNet), in tiles of at most 512x512; lower is better. A generator
                             trained with a content loss on this network, our default, is favoured
 
-Files that are not read are counted by kind, below the table and in the JSON file (left_out).
+Images that are damaged or too small are told, all at once, before any is scored: means are over all
+images or none. Files of other kinds are counted, below the table and in the JSON file (left_out).
 
 Weights: a checkpoint of this project, or the state dict of a plain_sr, swift_srgan or srgan (.pt,
 .pth, .pth.tar, .safetensors) as other trainers write it: DDP's "module.", torch.compile's
