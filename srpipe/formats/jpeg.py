@@ -10,6 +10,9 @@ from srpipe.formats.tags import first_directory
 
 START = b"\xff\xd8"
 
+# Metres of the units of JFIF's density.
+UNITS = {1: 0.0254, 2: 0.01}
+
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _PICTURES = b"MPF\0"
@@ -81,7 +84,7 @@ def _density(segments: list[_Segment]) -> tuple[float, float] | None:
     for segment in segments:
         if segment.marker == 0xE0 and segment.needed:
             unit, across, down = struct.unpack_from(">BHH", segment.body, 7)
-            metres = {1: 0.0254, 2: 0.01}.get(unit)
+            metres = UNITS.get(unit)
             return (across / metres, down / metres) if metres and across and down else None
     return None
 

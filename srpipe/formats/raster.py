@@ -78,6 +78,22 @@ SUFFIXES = (
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
+# What files begin with, and the kinds that they are of.
+_STARTS = {
+    png.SIGNATURE: "PNG",
+    jpeg.START + b"\xff": "JPEG",
+    **dict.fromkeys(tiff.HEADERS, "TIFF"),
+    jpeg2000.FILE: "JPEG 2000",
+    jpeg2000.CODESTREAM: "JPEG 2000",
+    bmp.START: "BMP",
+}
+_PREPARE = {
+    "PNG": png.prepare,
+    "JPEG": jpeg.prepare,
+    "TIFF": tiff.prepare,
+    "JPEG 2000": jpeg2000.prepare,
+    "BMP": bmp.prepare,
+}
 _ALLOWED = (
     "Allowed are PNG, JPEG, TIFF, BMP and JPEG 2000 of one page: grey of 1 to 16 bits, or colour "
     "of 8 bits a channel"
@@ -222,6 +238,11 @@ def is_dicom(start: bytes, name: str) -> bool:
     return start[128:132] == b"DICM" or name.lower().endswith(DICOM_SUFFIXES)
 
 
+def kind_of(start: bytes) -> str:
+    """Return what a file is by its first bytes: PNG, JPEG, TIFF, JPEG 2000 or BMP; "" if none."""
+    return next((kind for first, kind in _STARTS.items() if start.startswith(first)), "")
+
+
 def read_size(data: bytes) -> tuple[int, int]:
     """Return (height, width) as stored, from the header of a file that `read_grey` accepted."""
     prepared = _prepare(data)
@@ -331,16 +352,8 @@ def _decode(data: bytes, name: str, most_pixels: int | None = None) -> tuple[Pre
 
 
 def _prepare(data: bytes) -> Prepared:
-    if data.startswith(png.SIGNATURE):
-        return png.prepare(data)
-    if data.startswith(jpeg.START + b"\xff"):
-        return jpeg.prepare(data)
-    if data.startswith(tiff.HEADERS):
-        return tiff.prepare(data)
-    if data.startswith((jpeg2000.FILE, jpeg2000.CODESTREAM)):
-        return jpeg2000.prepare(data)
-    if data.startswith(bmp.START):
-        return bmp.prepare(data)
+    if kind := kind_of(data):
+        return _PREPARE[kind](data)
     raise UnidentifiedImageError
 
 
