@@ -302,7 +302,8 @@ def upscale_bytes(
 ) -> Enhanced:
     """Super-resolve an image file in its own depth, from memory to memory.
 
-    The result has the pixel spacing of the input, divided by the scale, and says how it was made.
+    The result has the pixel spacing of the input, divided by the scale, its colour profile if that
+    is one of grey (`Values.profile`), and says how it was made.
 
     Args:
         data: PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM.
@@ -339,7 +340,7 @@ def upscale_bytes(
         require_room(suffix, values.bits, tuple(side * scale for side in values.array.shape))
         sr, half = _upscaled(values, method.network, method.tile, method.interval)
     density = values.density and (values.density[0] * scale, values.density[1] * scale)
-    made = encode_grey(suffix, sr, values.bits, density, origin)
+    made = encode_grey(suffix, sr, values.bits, density, origin, values.profile)
     return Enhanced(values, as_written(suffix, sr, made), half, origin, made)
 
 

@@ -95,6 +95,7 @@ def encode_grey(
     bits: int,
     density: tuple[float, float] | None,
     provenance: Provenance,
+    profile: bytes | None = None,
 ) -> bytes:
     """Return a grey image as the bytes of a file.
 
@@ -104,16 +105,17 @@ def encode_grey(
         bits: 8 to 16; for JPEG 8.
         density: pixels a metre, across and down, if known; 1e9 and more are not.
         provenance: how it was made.
+        profile: a colour profile of grey; JPEG 2000 is written without.
     """
     array = array.astype(np.uint8 if bits == 8 else np.uint16, copy=False)
     if density is not None and max(density) >= _MOST_DENSE:
         density = None
     kind = type_of(suffix)
     if kind == "JPEG":
-        return _jpeg(array, density, provenance)
+        return _jpeg(array, density, provenance, profile)
     if kind == "JPEG 2000":
         return _jpeg_2000(array, bits, suffix.lower() in _CODESTREAMS, provenance)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"icc_profile": profile}
     if density is not None:
         options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
     if kind == "TIFF":
@@ -144,12 +146,16 @@ def _tags(provenance: Provenance) -> dict[int, Any]:
 
 
 def _jpeg(
-    array: npt.NDArray[Any], density: tuple[float, float] | None, provenance: Provenance
+    array: npt.NDArray[Any],
+    density: tuple[float, float] | None,
+    provenance: Provenance,
+    profile: bytes | None,
 ) -> bytes:
     exif = Image.Exif()
     exif.update(_tags(provenance))
     # Of one channel, so that there is no chroma to subsample.
-    made = bytearray(_saved(array, format="JPEG", quality=JPEG_QUALITY, exif=exif))
+    options = {"quality": JPEG_QUALITY, "exif": exif, "icc_profile": profile}
+    made = bytearray(_saved(array, format="JPEG", **options))
     if density is not None:
         struct.pack_into(">BHH", made, _DENSITY, *_counted(density))
     return bytes(made)

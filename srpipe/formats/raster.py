@@ -66,6 +66,7 @@ from srpipe.core.files import replacing
 from srpipe.formats import bmp, jpeg, jpeg2000, png, tiff
 from srpipe.formats.orientation import SIDEWAYS, upright
 from srpipe.formats.prepared import FORMATS, Packed, Prepared, UnsuitableError
+from srpipe.formats.profile import of_grey
 from srpipe.imaging.arrays import GreyImage
 
 SixteenBit = Literal["minmax", "full_range"]
@@ -131,6 +132,8 @@ class Values:
         padding: the lowest and the highest value of pixels outside of the image, if there are any.
         form: the file's format and mode, in Pillow's words: "PNG L", "TIFF I;16"; "" if not known.
         changes: how the values differ from those stored, in a few words each.
+        profile: the colour profile of the file, where it describes these values: of grey, for
+            values between the black and the white of the file; None otherwise.
     """
 
     array: npt.NDArray[Any]
@@ -142,6 +145,7 @@ class Values:
     padding: tuple[int, int] | None = None
     form: str = ""
     changes: tuple[str, ...] = ()
+    profile: bytes | None = None
 
 
 def read_grey(
@@ -214,6 +218,7 @@ def read_values(data: bytes, name: str, most_pixels: int | None = None) -> Value
         density,
         form=f"{image.format} {image.mode}",
         changes=tuple(_changes(prepared, image)),
+        profile=_profile(prepared, image),
     )
 
 
@@ -371,6 +376,17 @@ def _changes(prepared: Prepared, image: Image.Image) -> Iterator[str]:
         yield "WhiteIsZero inverted"
     if prepared.orientation != 1:
         yield "turned upright"
+
+
+def _profile(prepared: Prepared, image: Image.Image) -> bytes | None:
+    """Return the colour profile if it holds for the values that are read.
+
+    Those of colour and palettes are made grey, WhiteIsZero is inverted, and numbers with a sign or
+    of 32 bits have another white.
+    """
+    kept = image.mode in ("1", "L", "LA", *_SIXTEEN_BIT_MODES) and image.mode != "I"
+    inverted = prepared.white_is_zero or prepared.signed
+    return of_grey(prepared.profile) if kept and not inverted else None
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:

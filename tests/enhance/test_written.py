@@ -16,7 +16,7 @@ from srpipe.formats.raster import read_values
 from srpipe.phantom.cohort import Exposure
 from srpipe.phantom.render import render
 from tests.formats.radiographs import encoded, radiograph, stored
-from tests.formats.written import by_tifffile, saved
+from tests.formats.written import by_tifffile, colour_profile, grey_profile, saved
 
 GREY = Image.fromarray(np.full((20, 24), 90, np.uint8))
 KINDS = {kind: saved(GREY, kind) for kind in ("PNG", "JPEG", "TIFF", "BMP", "JPEG2000")}
@@ -109,6 +109,49 @@ def test_what_jpeg_cannot_hold_is_refused(our_method: Method) -> None:
         require_room(".jpe", 8, (64, 65_504))
     require_room(".jpg", 8, (65_500, 65_500))
     require_room(".png", 16, (64, 65_504))
+
+
+# ------------------------------------------------------------------ colour profiles
+
+
+@pytest.mark.parametrize(
+    ("suffix", "depth"),
+    [
+        (".png", np.uint8),
+        (".png", np.uint16),
+        (".tif", np.uint8),
+        (".tif", np.uint16),
+        (".jpg", np.uint8),
+    ],
+)
+def test_a_profile_of_grey_is_carried(our_method: Method, suffix: str, depth: Any) -> None:
+    """To the byte, with all else that a result says; also into another type."""
+    kind = {".png": "PNG", ".tif": "TIFF", ".jpg": "JPEG"}[suffix]
+    array = (stored(8) * (257 if depth == np.uint16 else 1)).astype(depth)
+    data = saved(Image.fromarray(array), kind, icc_profile=grey_profile(), dpi=(100, 100))
+    for other in {suffix, ".png"}:
+        made, image = made_of(our_method, data, other)
+        assert image.info["icc_profile"] == grey_profile()
+        assert image.info["dpi"] == pytest.approx((400, 400), rel=1e-3)
+        assert read_values(made.data, "x").profile == grey_profile()
+
+
+def test_a_profile_of_12_bits_is_carried(our_method: Method) -> None:
+    """Beside the number of bits."""
+    array = stored(12).astype(np.uint16)
+    tags = [(281, 3, 1, 4095, False), (34675, 7, len(grey_profile()), grey_profile(), False)]
+    made, image = made_of(our_method, by_tifffile(array, extratags=tags), ".tif")
+    assert (read_values(made.data, "x").bits, image.info["icc_profile"]) == (12, grey_profile())
+
+
+def test_a_profile_that_does_not_hold_is_left_out(our_method: Method) -> None:
+    """Of colour that became grey, of 16 bits that became 8."""
+    colour = saved(Image.merge("RGB", [GREY] * 3), "JPEG", icc_profile=colour_profile())
+    assert "icc_profile" not in made_of(our_method, colour, ".jpg")[1].info
+    array = stored(16).astype(np.uint16)
+    deep = saved(Image.fromarray(array), "PNG", icc_profile=grey_profile())
+    made = upscale_bytes(deep, "x", our_method, sixteen_bit="minmax")
+    assert read_values(made.data, "x").profile is None
 
 
 # ------------------------------------------------------------------ JPEG 2000
