@@ -143,8 +143,13 @@ def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[s
 
 def is_dicom_file(path: Path) -> bool:
     """Say whether a file is DICOM, by content or suffix; one that cannot be read is by suffix."""
+    return is_dicom(start_of(path), path.name)
+
+
+def start_of(path: Path) -> bytes:
+    """Return the first 132 bytes of a file, which say what it is; none if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return is_dicom(file.read(132), path.name)
+            return file.read(132)
     except OSError:
-        return is_dicom(b"", path.name)
+        return b""
