@@ -115,7 +115,7 @@ def _one(inputs: Sequence[Path], out: Path) -> Plan:
     """Plan one image that becomes a file of this name."""
     if len(inputs) != 1 or inputs[0].is_dir():
         raise DataError(f"--out: {out} has the name of a file, for one image: give a folder")
-    ((_, source),) = image_files(inputs[0], "--images", dicom=True)[0].items()
+    ((_, source),) = image_files(inputs[0], "IN", dicom=True)[0].items()
     kind = type_of(out.suffix)
     if not kind:
         raise DataError(f"--out: {out} could not say how it was made: give a .png")
