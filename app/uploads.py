@@ -6,9 +6,6 @@ import string
 
 from starlette.formparsers import MultiPartParser
 
-from srpipe.enhance.written import TIFF_SUFFIXES
-from srpipe.formats.raster import is_dicom
-
 # As `server.maxUploadSize` in .streamlit/config.toml says: the server refuses more as it arrives.
 MOST_BYTES = 32 * 2**20
 # Pixels of an LR image; of an HR image 16 times as many.
@@ -30,14 +27,6 @@ def shown_name(name: str) -> str:
     """Return a file's name for messages, cut; what says that it is DICOM stays."""
     stem, suffix = os.path.splitext(name)
     return (stem if len(stem) <= _SHOWN else stem[:_SHOWN] + "...") + suffix[:10]
-
-
-def result_suffix(data: bytes, name: str) -> str:
-    """Return the suffix of what `srpipe upscale` makes of a file."""
-    if is_dicom(data, name):
-        return ".dcm"
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix if suffix in TIFF_SUFFIXES else ".png"
 
 
 def result_name(name: str, suffix: str, scale: int) -> str:

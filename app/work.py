@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.uploads import MOST_PIXELS, result_suffix
+from app.uploads import MOST_PIXELS
 from srpipe.enhance.upscale import Enhanced, Method, upscale_bytes
+from srpipe.enhance.written import result_suffix
 from srpipe.formats.raster import Values, encode_png, is_dicom, read_values, to_eight_bits
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
 from srpipe.imaging.resample import bicubic, crop_to_multiple, downsample, to_grey

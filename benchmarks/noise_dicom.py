@@ -22,6 +22,7 @@ import numpy as np
 from benchmarks.flat_noise import Array, Blocks, by_level, cut, flattest, spectra
 from srpipe.core import console
 from srpipe.core.errors import DataError, SrpipeError
+from srpipe.core.extras import install
 from srpipe.evaluation.tables import aligned_table
 from srpipe.formats.listing import list_files
 
@@ -90,7 +91,7 @@ def read(folder: Path) -> list[Radiograph]:
         pydicom: Any = importlib.import_module("pydicom")
     except ImportError as error:
         raise MissingDecoderError(
-            "--dicom needs pydicom: pip install 'srpipe[dicom]', or leave --dicom out"
+            f"--dicom needs pydicom: {install('dicom')}, or leave --dicom out"
         ) from error
     found: dict[str, Radiograph] = {}
     for name in sorted(list_files(folder)) if folder.is_dir() else ():

@@ -170,4 +170,4 @@ except SystemExit as exit:
 """,
         tmp_path,
     )
-    assert "pip install 'srpipe[train]'" in told
+    assert "pip install '.[train]'" in told

@@ -27,7 +27,8 @@ bicubic with back-projection. Scores, on 8-bit images with peak 1 and no border 
                             (ImageNet), in tiles of at most 512x512; lower is better. A generator
                             trained with a content loss on this network, our default, is favoured
 
-Files that are not read are counted by kind, below the table and in the JSON file (left_out).
+Images that are damaged or too small are told, all at once, before any is scored: means are over all
+images or none. Files of other kinds are counted, below the table and in the JSON file (left_out).
 
 Weights: a checkpoint of this project, or the state dict of a plain_sr, swift_srgan or srgan (.pt,
 .pth, .pth.tar, .safetensors) as other trainers write it: DDP's "module.", torch.compile's
@@ -36,7 +37,7 @@ generator is given the grey image three times, and the mean of its channels is t
 """
 EXAMPLES = """\
 examples:
-  srpipe upscale --images small --out large
+  srpipe upscale small -o large
   srpipe evaluate --weights models/generator.pt --images my-radiographs
   srpipe evaluate --weights netG_4x_epoch5.pth.tar --images nih/images --list nih/test_list.txt \\
                   --json scores.json
@@ -74,7 +75,7 @@ def add_to(commands: Commands) -> None:
         help="make the generator's images downsample to LR before they are scored",
     )
     add_sixteen_bit(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -23,7 +23,9 @@ results finished before it stay.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; an error is one message on stderr and exit code 1."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:  # told with the usage of the command, not with that of `srpipe`
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     console.entry_point(lambda: options.run(options))()
 
 

@@ -13,7 +13,7 @@ def add_to(commands: Commands) -> None:
         help="print the results table of the last pipeline run",
         description="Print the results table of the last pipeline run, from metrics/.",
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -19,10 +19,11 @@ UPSCALE = """\
 Super-resolve radiographs (DICOM, PNG, JPEG, TIFF, BMP, JPEG 2000; folders with their subfolders)
 into a folder of grey images.
 
-DICOM becomes DICOM, TIFF TIFF, all else PNG, in the depth and the grey scale of the input, with its
-pixel spacing divided by the scale. Of a.png and a.jpg in one folder the second becomes a.jpg.png.
-DICOM needs pip install 'srpipe[dicom]'; radiographs of one grey frame are read (CR, DX, secondary
-capture).
+Each result is of the type of its input, in its depth and grey scale, with its pixel spacing divided
+by the scale; BMP, which cannot say how it was made, becomes PNG. JPEG is written at quality 95 and
+loses a little: --lossless writes PNG instead. One image may be given a file as OUT, whose ending
+decides the type. Of a.png and a.bmp in one folder the second becomes a.bmp.png. DICOM needs
+pip install '.[dicom]'; radiographs of one grey frame are read (CR, DX, secondary capture).
 
 Each result says how it was made. What is there already, made from the same input by the same
 weights and settings, is not made again; another file in its place is kept and told, unless
@@ -44,6 +45,7 @@ examples:
   srpipe upscale small -o large
   srpipe upscale a.dcm b.png -o large --consistent --weights models/generator.pt
   srpipe upscale small -o large --interval --report large.csv
+  srpipe upscale a.jpg -o large.png
 """
 
 
@@ -59,7 +61,12 @@ def add_to(commands: Commands) -> None:
         "--images", type=Path, action="append", default=[], metavar="PATH", help="the same as IN"
     )
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="OUT", help="folder to write into"
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder to write into; for one image, a file",
     )
     parser.add_argument(
         "--weights",
@@ -100,6 +107,7 @@ def add_to(commands: Commands) -> None:
         help="a row a file: status, reason, size, LR-PSNR, added detail, estimated noise, what is "
         "out of range, seconds",
     )
+    parser.add_argument("--lossless", action="store_true", help="write PNG for JPEG")
     parser.add_argument("--overwrite", action="store_true", help="make anew what is there")
     parser.add_argument(
         "--tile",
@@ -115,7 +123,7 @@ def add_to(commands: Commands) -> None:
         "--quiet", action="store_true", help="say only what failed and what is not read"
     )
     add_sixteen_bit(parser, depth_kept=True)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -123,13 +131,15 @@ def run(options: argparse.Namespace) -> None:
     inputs = [*options.inputs, *options.images]
     if not inputs:
         raise SettingsError("no image is given: srpipe upscale IN... -o OUT, images or folders")
+    if options.report is not None and options.report.is_dir():
+        raise SettingsError(f"--report: {options.report} is a folder: give the name of a CSV file")
     # Only after the arguments are checked, because torch takes seconds to load.
     from srpipe.enhance.batch import FAILED, FINISHED, MADE, enhance, plan, write_report
     from srpipe.enhance.tiles import DEFAULT_TILE
     from srpipe.enhance.upscale import method
     from srpipe.formats.listing import is_dicom_file
 
-    planned = plan(inputs, options.out)
+    planned = plan(inputs, options.out, lossless=options.lossless)
     if any(is_dicom_file(source) for source, _ in planned.jobs):
         require("dicom", "srpipe upscale of DICOM files")
     used = method(

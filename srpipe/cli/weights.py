@@ -66,7 +66,7 @@ def add_to(commands: Commands) -> None:
         "--alpha", type=share, required=True, metavar="A", help="share of the second, 0 to 1"
     )
     interpolate.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write")
-    interpolate.set_defaults(run=run_interpolate)
+    interpolate.set_defaults(run=run_interpolate, parser=interpolate)
     export = commands.add_parser(
         "export",
         help="write a checkpoint in a form that other tools load",
@@ -82,7 +82,7 @@ def add_to(commands: Commands) -> None:
     export.add_argument(
         "--half", action="store_true", help="store kernels in float16: half the size"
     )
-    export.set_defaults(run=run_export)
+    export.set_defaults(run=run_export, parser=export)
 
 
 def run_export(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Optional dependencies: plain `pip install srpipe` installs only what upscaling needs."""
+"""Optional dependencies: `pip install .` installs only what upscaling of PNG and the like needs."""
 
 from importlib.util import find_spec
 
@@ -17,6 +17,11 @@ class MissingPackageError(SrpipeError):
     """A command needs packages that are not installed."""
 
 
+def install(extra: str) -> str:
+    """Return how an extra is installed: from the project's folder, as no index has the package."""
+    return f"pip install '.[{extra}]' in the project's folder"
+
+
 def require(extra: str, what: str) -> None:
     """Refuse a command whose packages are not installed.
 
@@ -31,5 +36,5 @@ def require(extra: str, what: str) -> None:
     if missing:
         raise MissingPackageError(
             f"{what} needs {', '.join(missing)}, which this installation was made without: "
-            f"pip install 'srpipe[{extra}]'"
+            f"{install(extra)}"
         )

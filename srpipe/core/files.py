@@ -1,4 +1,8 @@
-"""Atomic writes: under a temporary name, then a rename, so that an error loses nothing."""
+"""Atomic writes: under a temporary name, then a rename, so that an error loses nothing.
+
+What a process leaves under such a name when it is killed, the next that writes into the same folder
+removes.
+"""
 
 import contextlib
 import csv
@@ -7,6 +11,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +22,11 @@ from srpipe.core.errors import OutputError
 if TYPE_CHECKING:
     import pandas as pd
 
+if sys.platform != "win32":
+    import fcntl
+
+# Of temporary names. git ignores it; `_remove_abandoned` takes no other program's files.
+_SUFFIX = ".srpipe.tmp"
 
 # What spreadsheets take for the beginning of a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\n")
@@ -31,39 +41,20 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file cannot be written (disk full, no permission, no such device).
     """
-    temporary: Path | None = None
-    try:
-        with _write_faults_translated(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-            os.close(handle)
-            temporary = Path(name)
-            os.chmod(temporary, 0o666 & ~_umask())
-            yield temporary
-            _sync(temporary)
-            os.replace(temporary, path)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    with _write_faults_translated(path), _temporary(path, folder=False) as temporary:
+        os.chmod(temporary, 0o666 & ~_umask())
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
 
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Like `replacing`, for a folder: `path` keeps its old content until the new is complete."""
-    temporary: Path | None = None
-    try:
-        with _write_faults_translated(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # git ignores the suffix, should a killed process leave it behind.
-            temporary = Path(
-                tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-            )
-            os.chmod(temporary, 0o777 & ~_umask())
-            yield temporary
-            _swap(temporary, path)
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
+    with _write_faults_translated(path), _temporary(path, folder=True) as temporary:
+        os.chmod(temporary, 0o777 & ~_umask())
+        yield temporary
+        _swap(temporary, path)
 
 
 @contextlib.contextmanager
@@ -162,15 +153,64 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         os.replace(new, path)
         return
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
-    os.replace(path, aside / path.name)
-    try:
-        os.replace(new, path)
-    except OSError:
-        os.replace(aside / path.name, path)
-        aside.rmdir()
-        raise
-    shutil.rmtree(aside)
+    with _temporary(path, folder=True) as aside:
+        os.replace(path, aside / path.name)
+        try:
+            os.replace(new, path)
+        except OSError:
+            os.replace(aside / path.name, path)
+            raise
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, *, folder: bool) -> Iterator[Path]:
+    """Yield a new file or folder beside `path`; remove it at the end, if it is still there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing_into(path.parent.absolute()):
+        names = _SUFFIX, f".{path.name}.", path.parent
+        if folder:
+            temporary = Path(tempfile.mkdtemp(*names))
+        else:
+            handle, name = tempfile.mkstemp(*names)
+            os.close(handle)
+            temporary = Path(name)
+        try:
+            yield temporary
+        finally:
+            _remove(temporary)
+
+
+# Folders that this process has looked through: to list a large one at each write would take long.
+_looked_through: set[Path] = set()
+
+
+@contextlib.contextmanager
+def _writing_into(folder: Path) -> Iterator[None]:
+    """Share a lock on a folder; remove what killed processes left there if no other has the lock.
+
+    The system releases a lock when its process ends, however it ends. Where there are no locks, as
+    on Windows and some network file systems, nothing is removed.
+    """
+    with contextlib.ExitStack() as held:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                handle = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, handle)
+                if folder not in _looked_through:
+                    with contextlib.suppress(BlockingIOError):
+                        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        for left in folder.glob(f".*{_SUFFIX}"):
+                            _remove(left)
+                        _looked_through.add(folder)
+                fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+def _remove(temporary: Path) -> None:
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

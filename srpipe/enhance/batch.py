@@ -2,9 +2,10 @@
 
 import csv
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from srpipe.core.errors import DataError, ImageError
 from srpipe.core.files import for_spreadsheets, replacing
@@ -16,9 +17,9 @@ from srpipe.enhance.upscale import (
     targets,
     upscale_file,
 )
-from srpipe.enhance.written import ADDED, said_of, write_map
-from srpipe.formats.listing import Listing, image_files
-from srpipe.formats.raster import SUFFIXES, SixteenBit, file_bytes
+from srpipe.enhance.written import ADDED, said_of, type_of, write_map
+from srpipe.formats.listing import Listing, image_files, is_dicom_file
+from srpipe.formats.raster import DICOM_SUFFIXES, SUFFIXES, SixteenBit, file_bytes
 from srpipe.runtime.given import given
 from srpipe.trust.range import measured, told, trained
 
@@ -76,33 +77,63 @@ class Plan:
     listings: dict[Path, Listing]
 
 
-def plan(inputs: Sequence[Path], out: Path) -> Plan:
+def plan(inputs: Sequence[Path], out: Path, *, lossless: bool = False) -> Plan:
     """Find the images, and the file that each becomes.
 
     An image goes into `out`; what is in a folder keeps its place below it, and of several folders
-    each has its own name in `out`.
+    each has its own name in `out`. One image becomes `out` itself if that has the name of a file.
+
+    Args:
+        inputs: images, or folders of them.
+        out: a folder; or, for one image, a file, whose ending decides the type.
+        lossless: PNG for JPEG.
 
     Raises:
-        DataError: an input is not there or holds no image, or `out` lies among the images.
+        DataError: an input is not there or holds no image, or `out` lies among the images, or is no
+            name of a result.
     """
-    if out.suffix.lower() in (*SUFFIXES, ".dcm") and not out.is_dir():
-        raise DataError(f"--out: {out} has the name of a file: give a folder")
+    if out.suffix.lower() in (*SUFFIXES, *DICOM_SUFFIXES) and not out.is_dir():
+        return _one(inputs, out)
+    if out.exists() and not out.is_dir():
+        raise DataError(f"--out: {out} is a file: give a folder")
     folders = sum(each.is_dir() for each in inputs)
     jobs: dict[Path, Path] = {}
     refused, listings = [], {}
     for each in inputs:
-        files, listing = image_files(each, "--images", dicom=True)
+        files, listing = image_files(each, "IN", dicom=True)
         listings[each] = listing
         below = out / each.resolve().name if folders > 1 and each.is_dir() else out
-        for name, target in targets(files, each, below).items():
+        for name, target in targets(files, each, below, lossless=lossless).items():
             if (former := jobs.setdefault(target, files[name])) != files[name]:
                 reason = f"{files[name]}: {former} becomes {target} already: give another --out"
                 refused.append(Row(str(files[name]), str(target), FAILED, reason))
+    _refuse_inputs(jobs)
+    return Plan([(source, target) for target, source in jobs.items()], refused, listings)
+
+
+def _one(inputs: Sequence[Path], out: Path) -> Plan:
+    """Plan one image that becomes a file of this name."""
+    if len(inputs) != 1 or inputs[0].is_dir():
+        raise DataError(f"--out: {out} has the name of a file, for one image: give a folder")
+    ((_, source),) = image_files(inputs[0], "IN", dicom=True)[0].items()
+    kind = type_of(out.suffix)
+    if not kind:
+        raise DataError(f"--out: {out} could not say how it was made: give a .png")
+    if is_dicom_file(source) != (kind == "DICOM"):
+        raise DataError(
+            f"--out: {out}: DICOM becomes DICOM (.dcm), and nothing else does: {source} cannot be "
+            "written so"
+        )
+    _refuse_inputs({out: source})
+    return Plan([(source, out)], [], {})
+
+
+def _refuse_inputs(jobs: Mapping[Path, Path]) -> None:
+    """Refuse results, with their inputs, that would replace one."""
     sources = {source.resolve() for source in jobs.values()}
     for target in jobs:
         if target.resolve() in sources:
             raise DataError(f"--out: {target} is one of the images: give another folder")
-    return Plan([(source, target) for target, source in jobs.items()], refused, listings)
 
 
 def enhance(
@@ -190,19 +221,42 @@ def added_file(target: Path) -> Path:
 def write_report(path: Path, rows: Sequence[Row]) -> None:
     """Write a CSV file with a row a file; texts are `for_spreadsheets`.
 
+    Of a finished file, what an earlier report in its place measured is kept.
+
     Raises:
         OutputError: it cannot be written.
     """
+    names = [field.name for field in fields(Row)]
+    former = _former(path, names)
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(
-            {
+        for row in rows:
+            told = {
                 name: for_spreadsheets(value) if isinstance(value, str) else value
                 for name, value in asdict(row).items()
             }
-            for row in rows
-        )
+            if row.status == FINISHED:
+                told = former.get((told["input"], told["output"]), told) | {"status": FINISHED}
+            writer.writerow(told)
+
+
+def _former(path: Path, names: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the rows of made files in an earlier report, by input and output."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(file)
+        try:
+            if reader.fieldnames != names:
+                return {}
+            return {
+                (row["input"], row["output"]): row
+                for row in reader
+                if row["status"] in (MADE, FINISHED)
+            }
+        except csv.Error:  # no report of ours
+            return {}

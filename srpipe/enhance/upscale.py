@@ -10,9 +10,10 @@ to white, and what comes out is mapped back, in floating point from end to end:
                      stays constant.
 """
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +29,16 @@ from srpipe.enhance import engine
 from srpipe.enhance.engine import Precision
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
-from srpipe.enhance.written import HALF_WIDTH, TIFF_SUFFIXES, encode_grey, write_map
-from srpipe.formats.listing import is_dicom_file
+from srpipe.enhance.written import (
+    HALF_WIDTH,
+    as_written,
+    encode_grey,
+    require_room,
+    result_suffix,
+    write_map,
+)
+from srpipe.formats.listing import start_of
 from srpipe.formats.raster import (
-    DICOM_SUFFIXES,
     SixteenBit,
     Values,
     file_bytes,
@@ -269,9 +276,10 @@ class Enhanced:
 
     Attributes:
         values: what was in it.
-        sr: the result, whole numbers `(h*scale, w*scale)` in the range of `values`.
+        sr: the result as its file holds it, whole numbers `(h*scale, w*scale)` in the range of
+            `values`.
         half_width: of the interval in grey values of the result, float32 `(h*scale, w*scale)`, if
-            the method has one.
+            the method has one; that of the result before it became JPEG.
         origin: what the result says of how it was made.
         data: the bytes of the result's file.
     """
@@ -294,18 +302,20 @@ def upscale_bytes(
 ) -> Enhanced:
     """Super-resolve an image file in its own depth, from memory to memory.
 
-    The result has the pixel spacing of the input, divided by the scale, and says how it was made.
+    The result has the pixel spacing of the input, divided by the scale, its colour profile if that
+    is one of grey (`Values.profile`), and says how it was made.
 
     Args:
         data: PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM.
         name: of the file: for messages, and .dcm says that it is DICOM.
         method: what with.
         sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
-        suffix: of the result: DICOM becomes DICOM, all else TIFF if this is .tif or .tiff, or PNG.
+        suffix: of the result, which decides its type (`written.type_of`); DICOM becomes DICOM.
         most_pixels: allowed; more are refused before they are decoded. None: the readers' limits.
 
     Raises:
-        ImageError: the file cannot be read, or is too small or too large.
+        ImageError: the file cannot be read, is too small or too large, or its result does not fit
+            into a file of the type.
         CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
     """
     origin = origin_of(data, method, sixteen_bit)
@@ -315,7 +325,8 @@ def upscale_bytes(
         from srpipe.formats import dicom
 
         radiograph = dicom.read(data, name, most_pixels or dicom.MOST_PIXELS)
-        sr, half = _named(name, radiograph.values, method)
+        with _naming(name):
+            sr, half = _upscaled(radiograph.values, method.network, method.tile, method.interval)
         made = dicom_derived.encode(radiograph, sr, origin)
         return Enhanced(radiograph.values, sr, half, origin, made)
     values = read_values(data, name, most_pixels)
@@ -324,16 +335,20 @@ def upscale_bytes(
     if sixteen_bit is not None:
         grey = to_eight_bits(values, sixteen_bit)
         values = Values(grey, 0, 255, 8, values.ignored, values.density)
-    sr, half = _named(name, values, method)
     scale = method.network.scale
+    with _naming(name):
+        require_room(suffix, values.bits, tuple(side * scale for side in values.array.shape))
+        sr, half = _upscaled(values, method.network, method.tile, method.interval)
     density = values.density and (values.density[0] * scale, values.density[1] * scale)
-    made = encode_grey(suffix, sr, values.bits, density, origin)
-    return Enhanced(values, sr, half, origin, made)
+    made = encode_grey(suffix, sr, values.bits, density, origin, values.profile)
+    return Enhanced(values, as_written(suffix, sr, made), half, origin, made)
 
 
-def _named(name: str, values: Values, method: Method) -> tuple[npt.NDArray[Any], FloatImage | None]:
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the name of a file before what is said of its image."""
     try:
-        return _upscaled(values, method.network, method.tile, method.interval)
+        yield
     except (ImageError, NotEnoughMemoryError) as error:
         raise type(error)(f"{name}: {error}") from error
 
@@ -347,12 +362,12 @@ def upscale_file(
 
     Args:
         source: PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM, by its content.
-        target: of `targets`: DICOM for DICOM, TIFF if it ends in .tif or .tiff, else PNG.
+        target: of `targets`, or another name: its ending decides the type, as for `upscale_bytes`.
         method: what with.
         sixteen_bit: as for `upscale_bytes`.
 
     Raises:
-        ImageError: the file cannot be read, or is too small.
+        ImageError: as for `upscale_bytes`.
         OutputError: the result cannot be written.
         CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
     """
@@ -381,16 +396,20 @@ def half_width_file(target: Path) -> Path:
     return target.with_name(f"{target.name}.interval.tif")
 
 
-def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Path]:
+def targets(
+    files: Mapping[str, Path], images: Path, out: Path, *, lossless: bool = False
+) -> dict[str, Path]:
     """Return the file that each image is written to; none is an input or used twice.
 
-    DICOM is written as DICOM, a TIFF (by its suffix) as TIFF, all else as PNG. Where two images
-    would become one file, as a.png and a.jpg, the one that has another suffix keeps it: a.jpg.png.
+    A result is of the type of its input, by the input's content, or PNG (`written`), under its name
+    with the ending of that type. Where two images would become one file, as a.png and a.bmp, the
+    one that has another suffix keeps it: a.bmp.png.
 
     Args:
         files: the images by their names below `images`.
         images: the folder, or the one image.
         out: the folder of the results, with the subfolders of `images`.
+        lossless: PNG for JPEG.
 
     Raises:
         DataError: a result would replace an image or be an input of the next run.
@@ -400,7 +419,7 @@ def targets(files: Mapping[str, Path], images: Path, out: Path) -> dict[str, Pat
             f"--out: {out} lies in {images}, so that results would be images of the next run: give "
             "a folder outside of it"
         )
-    plain = {name: _target(name, path) for name, path in files.items()}
+    plain = {name: _target(name, path, lossless) for name, path in files.items()}
     times = Counter(plain.values())
     made = {
         name: out / (target if times[target] == 1 or name == str(target) else _longer(name, target))
@@ -417,9 +436,9 @@ def _longer(name: str, target: Path) -> Path:
     return Path(name + target.suffix)
 
 
-def _target(name: str, path: Path) -> Path:
-    suffix = path.suffix.lower()
-    if is_dicom_file(path):
-        # An ending such as that of 1.2.840.113 is no suffix.
-        return Path(name if suffix in DICOM_SUFFIXES else f"{name}.dcm")
-    return Path(name) if suffix in TIFF_SUFFIXES else Path(name).with_suffix(".png")
+def _target(name: str, path: Path, lossless: bool) -> Path:
+    suffix = result_suffix(start_of(path), path.name, lossless=lossless)
+    if path.suffix.lower() == suffix:
+        return Path(name)
+    # Of DICOM, an ending such as that of 1.2.840.113 is no suffix.
+    return Path(name + suffix) if suffix == ".dcm" else Path(name).with_suffix(suffix)

@@ -13,6 +13,7 @@ from srpipe.core.errors import ImageError
 from srpipe.enhance.engine import Precision
 from srpipe.enhance.tiles import DEFAULT_TILE, in_tiles
 from srpipe.enhance.upscale import Method, method, require_size, upscale_values
+from srpipe.formats.profile import of_grey
 from srpipe.formats.raster import Values
 from srpipe.imaging.arrays import FloatImage
 
@@ -95,7 +96,8 @@ class Upscaler:
             image: 0 black; sides of at least 16:
 
                 numpy array    `(h, w)`, uint8, uint16, or float32 in [0, 1]
-                PIL image      of the mode L or I;16; its dpi are multiplied by the scale
+                PIL image      of the mode L or I;16; its dpi are multiplied by the scale, and a
+                               colour profile of grey is kept
                 torch tensor   `(..., h, w)` of these types, on any device: each image by itself
                 pydicom        a radiograph of one grey frame; the result is a derived image, as
                                `srpipe upscale` writes it
@@ -171,6 +173,8 @@ class Upscaler:
         made = Image.fromarray(self._array(np.asarray(image)))
         if "dpi" in image.info:
             made.info["dpi"] = tuple(each * self.scale for each in image.info["dpi"])
+        if profile := of_grey(image.info.get("icc_profile")):
+            made.info["icc_profile"] = profile
         return made
 
     def _dataset(self, dataset: Any) -> Any:

@@ -1,11 +1,14 @@
 """Scoring a generator, and the baselines, on a folder of HR radiographs."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from srpipe.core import console
+from srpipe.core.errors import DataError, ImageError
+from srpipe.core.parallel import parallel
 from srpipe.data.packed import Pair
 from srpipe.data.pairs import to_pair
 from srpipe.evaluation.generated import generated
@@ -39,14 +42,37 @@ def evaluate_folder(
         sixteen_bit: how 16-bit images become 8-bit, see `formats.raster`.
 
     Raises:
-        ImageError: an image cannot be read or is too small.
+        DataError: images cannot be read or are too small. All are told at once, before any is
+            scored: a mean over fewer images would be another one.
         CheckpointError: the generator's output is not finite.
     """
     model, scale = generator.model.to(device), generator.scale
     methods = functools.partial(_images, model, device, consistent, scale, back_projections)
     load = functools.partial(_pair, scale, sixteen_bit)
+    _refuse_unusable(list(files.items()), load)
     rows = scored_pairs(methods, load, list(files.items()), device, what="evaluate")
     return [{name: value for name, value in row.items() if name != "patient"} for row in rows]
+
+
+def _refuse_unusable(files: Sequence[tuple[str, Path]], load: Callable[..., Pair]) -> None:
+    reasons = parallel(functools.partial(_reason, load), files, what="reading")
+    bad = [reason for reason in reasons if reason]
+    if len(bad) == 1:
+        raise DataError(bad[0])
+    if bad:
+        raise DataError(
+            f"{len(bad)} of {len(files)} images cannot be scored, and none was. Mend them or take "
+            f"them away, or name the others in a list (--list):{console.lines(bad)}"
+        )
+
+
+def _reason(load: Callable[..., Pair], file: tuple[str, Path]) -> str:
+    """Return why an image cannot be used, or nothing."""
+    try:
+        load(file)
+    except ImageError as error:
+        return str(error)
+    return ""
 
 
 def _images(

@@ -44,6 +44,7 @@ from pydicom.uid import (
 )
 
 from srpipe.core.errors import ImageError
+from srpipe.core.extras import install
 from srpipe.formats.dicom_size import (
     OVERLAYS,
     Limited,
@@ -223,8 +224,8 @@ def _decoded(dataset: Dataset, name: str) -> npt.NDArray[np.int32]:
     plugin = _PLUGINS.get(syntax, "")
     if not decoder.is_available or (plugin and plugin not in decoder.available_plugins):
         raise _UnsuitableError(
-            f"has the transfer syntax {syntax.name}, for which no decoder is installed: pip "
-            "install 'srpipe[dicom]'"
+            f"has the transfer syntax {syntax.name}, for which no decoder is installed: "
+            f"{install('dicom')}"
         )
     try:
         values = decoder.as_array(dataset, decoding_plugin=plugin)[0]

@@ -10,8 +10,12 @@ from srpipe.formats.tags import first_directory
 
 START = b"\xff\xd8"
 
+# Metres of the units of JFIF's density.
+UNITS = {1: 0.0254, 2: 0.01}
+
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_ICC = b"ICC_PROFILE\0"
 _PICTURES = b"MPF\0"
 _GAIN_MAP = b' hdrgm:Version="'
 _PADDED_MARKER = re.compile(rb"\0*\xff+")
@@ -73,7 +77,18 @@ def prepare(data: bytes) -> Prepared:
         orientation=orientation,
         density=_density(segments),
         ignored=tuple(dict.fromkeys(ignored)),
+        profile=_profile(others),
     )
+
+
+def _profile(segments: list[_Segment]) -> bytes | None:
+    """Return the colour profile, whose parts are numbered; None unless all are there, once."""
+    parts = [each.body[len(_ICC) :] for each in segments if each.body.startswith(_ICC)]
+    parts.sort(key=lambda part: part[:1])
+    numbers = [tuple(part[:2]) for part in parts]
+    if not parts or numbers != [(number + 1, len(parts)) for number in range(len(parts))]:
+        return None
+    return b"".join(part[2:] for part in parts)
 
 
 def _density(segments: list[_Segment]) -> tuple[float, float] | None:
@@ -81,7 +96,7 @@ def _density(segments: list[_Segment]) -> tuple[float, float] | None:
     for segment in segments:
         if segment.marker == 0xE0 and segment.needed:
             unit, across, down = struct.unpack_from(">BHH", segment.body, 7)
-            metres = {1: 0.0254, 2: 0.01}.get(unit)
+            metres = UNITS.get(unit)
             return (across / metres, down / metres) if metres and across and down else None
     return None
 

@@ -7,6 +7,8 @@ from srpipe.formats.prepared import Prepared, UnsuitableError
 
 CODESTREAM = b"\xff\x4f\xff\x51"
 FILE = b"\0\0\0\x0cjP  \r\n\x87\n"
+# Where the depth is written, from the codestream's start (SIZ) and from the name of JP2's box.
+_DEPTH, _BOX_DEPTH = 42, 14
 # The decoder takes kilobytes for each, before it has read any.
 _MOST_TILES = 2**12
 
@@ -70,8 +72,23 @@ def prepare(data: bytes) -> Prepared:
         raise UnsuitableError("is a JPEG 2000 file of numbers with a sign")
     if found.channels > 1 and found.bits > 8:
         raise UnsuitableError(f"is a JPEG 2000 file of {found.bits} bits a channel")
+    if found.bits == 9:
+        data = data[_codestream(data) :]  # else Pillow takes a JP2 file for one of 8 bits
     # Pillow scales 9 to 15 bits up to 16.
     return Prepared(data, stated_bits=found.bits, stated_by="SIZ" if found.bits > 8 else None)
+
+
+def with_bits(data: bytes, bits: int) -> bytes:
+    """Return a grey file of 16 bits that says that its values are of `bits`, 9 to 15.
+
+    Its values have to lie around 2^15 as the others are to lie around 2^(bits-1): that middle alone
+    is what a codestream takes off them.
+    """
+    changed = bytearray(data)
+    changed[_codestream(data) + _DEPTH] = bits - 1
+    if data.startswith(FILE):
+        changed[data.index(b"ihdr") + _BOX_DEPTH] = bits - 1
+    return bytes(changed)
 
 
 def _codestream(data: bytes) -> int:

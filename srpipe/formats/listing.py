@@ -9,6 +9,7 @@ from pathlib import Path
 
 from srpipe.core import console
 from srpipe.core.errors import DataError
+from srpipe.core.extras import install
 from srpipe.formats.raster import SUFFIXES, is_dicom
 
 # Files that systems leave in folders, and texts, which need no warning.
@@ -17,7 +18,7 @@ TEXTS = frozenset(
     (".txt", ".csv", ".tsv", ".json", ".md", ".html", ".xml", ".yaml", ".yml", ".pdf", ".xlsx")
 )
 LeftOut = dict[str, dict[str, int | list[str]]]
-_NEEDS_EXTRA = "DICOM, which needs pip install 'srpipe[dicom]'"
+_NEEDS_EXTRA = f"DICOM, which needs {install('dicom')}"
 # Names of a kind shown in a message.
 SHOWN = 3
 
@@ -119,7 +120,7 @@ def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[s
 
     Args:
         path: an image, or a folder of images, with its subfolders.
-        option: the command-line option, for messages.
+        option: the command-line option or argument, for messages.
         dicom: see `list_images`.
 
     Raises:
@@ -134,7 +135,7 @@ def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[s
         found = f"; it holds {listing.describe()}" if listing.left_out else ""
         raise DataError(
             f"{option}: {path} holds no image: allowed are files ending in {', '.join(SUFFIXES)}"
-            f"{found}"
+            f"{', and DICOM' if dicom else ''}{found}"
         )
     listing.report(path)
     return {name: path / name for name in listing.images}, listing
@@ -142,8 +143,13 @@ def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[s
 
 def is_dicom_file(path: Path) -> bool:
     """Say whether a file is DICOM, by content or suffix; one that cannot be read is by suffix."""
+    return is_dicom(start_of(path), path.name)
+
+
+def start_of(path: Path) -> bytes:
+    """Return the first 132 bytes of a file, which say what it is; none if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return is_dicom(file.read(132), path.name)
+            return file.read(132)
     except OSError:
-        return is_dicom(b"", path.name)
+        return b""

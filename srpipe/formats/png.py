@@ -72,6 +72,7 @@ def prepare(data: bytes) -> Prepared:
         stated_by="sBIT" if stated else None,
         density=_density(intact),
         ignored=tuple(dict.fromkeys(ignored)),
+        profile=next((_text(chunk) for chunk in intact if chunk.kind == b"iCCP"), None),
     )
 
 
@@ -141,9 +142,9 @@ def _profile(chunk: _Chunk) -> bytes:
 
 
 def _text(chunk: _Chunk) -> bytes | None:
-    """Return a chunk's text; None if it cannot be decompressed or is too long."""
+    """Return a chunk's text, or profile; None if it cannot be decompressed or is too long."""
     rest = chunk.body.partition(b"\0")[2]
-    compressed = chunk.kind == b"zTXt"
+    compressed = chunk.kind in (b"zTXt", b"iCCP")
     if chunk.kind == b"iTXt":
         compressed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
     elif compressed:

@@ -46,6 +46,7 @@ class Prepared:
         signed: 16-bit words are numbers with a sign.
         density: pixels a metre, across and down as stored; None if the file does not say.
         ignored: what could not be read and was not needed.
+        profile: the colour profile, as it is in the file; None if there is none.
     """
 
     pixels: bytes
@@ -57,6 +58,7 @@ class Prepared:
     signed: bool = False
     density: tuple[float, float] | None = None
     ignored: tuple[str, ...] = ()
+    profile: bytes | None = None
 
 
 def opens(file: bytes) -> bool:

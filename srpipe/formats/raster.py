@@ -66,6 +66,7 @@ from srpipe.core.files import replacing
 from srpipe.formats import bmp, jpeg, jpeg2000, png, tiff
 from srpipe.formats.orientation import SIDEWAYS, upright
 from srpipe.formats.prepared import FORMATS, Packed, Prepared, UnsuitableError
+from srpipe.formats.profile import of_grey
 from srpipe.imaging.arrays import GreyImage
 
 SixteenBit = Literal["minmax", "full_range"]
@@ -78,6 +79,22 @@ SUFFIXES = (
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I")
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr")
+# What files begin with, and the kinds that they are of.
+_STARTS = {
+    png.SIGNATURE: "PNG",
+    jpeg.START + b"\xff": "JPEG",
+    **dict.fromkeys(tiff.HEADERS, "TIFF"),
+    jpeg2000.FILE: "JPEG 2000",
+    jpeg2000.CODESTREAM: "JPEG 2000",
+    bmp.START: "BMP",
+}
+_PREPARE = {
+    "PNG": png.prepare,
+    "JPEG": jpeg.prepare,
+    "TIFF": tiff.prepare,
+    "JPEG 2000": jpeg2000.prepare,
+    "BMP": bmp.prepare,
+}
 _ALLOWED = (
     "Allowed are PNG, JPEG, TIFF, BMP and JPEG 2000 of one page: grey of 1 to 16 bits, or colour "
     "of 8 bits a channel"
@@ -115,6 +132,8 @@ class Values:
         padding: the lowest and the highest value of pixels outside of the image, if there are any.
         form: the file's format and mode, in Pillow's words: "PNG L", "TIFF I;16"; "" if not known.
         changes: how the values differ from those stored, in a few words each.
+        profile: the colour profile of the file, where it describes these values: of grey, for
+            values between the black and the white of the file; None otherwise.
     """
 
     array: npt.NDArray[Any]
@@ -126,6 +145,7 @@ class Values:
     padding: tuple[int, int] | None = None
     form: str = ""
     changes: tuple[str, ...] = ()
+    profile: bytes | None = None
 
 
 def read_grey(
@@ -198,6 +218,7 @@ def read_values(data: bytes, name: str, most_pixels: int | None = None) -> Value
         density,
         form=f"{image.format} {image.mode}",
         changes=tuple(_changes(prepared, image)),
+        profile=_profile(prepared, image),
     )
 
 
@@ -220,6 +241,11 @@ def to_eight_bits(values: Values, sixteen_bit: SixteenBit) -> GreyImage:
 def is_dicom(start: bytes, name: str) -> bool:
     """Say whether a file is DICOM, by its first 132 bytes or by its name."""
     return start[128:132] == b"DICM" or name.lower().endswith(DICOM_SUFFIXES)
+
+
+def kind_of(start: bytes) -> str:
+    """Return what a file is by its first bytes: PNG, JPEG, TIFF, JPEG 2000 or BMP; "" if none."""
+    return next((kind for first, kind in _STARTS.items() if start.startswith(first)), "")
 
 
 def read_size(data: bytes) -> tuple[int, int]:
@@ -331,16 +357,8 @@ def _decode(data: bytes, name: str, most_pixels: int | None = None) -> tuple[Pre
 
 
 def _prepare(data: bytes) -> Prepared:
-    if data.startswith(png.SIGNATURE):
-        return png.prepare(data)
-    if data.startswith(jpeg.START + b"\xff"):
-        return jpeg.prepare(data)
-    if data.startswith(tiff.HEADERS):
-        return tiff.prepare(data)
-    if data.startswith((jpeg2000.FILE, jpeg2000.CODESTREAM)):
-        return jpeg2000.prepare(data)
-    if data.startswith(bmp.START):
-        return bmp.prepare(data)
+    if kind := kind_of(data):
+        return _PREPARE[kind](data)
     raise UnidentifiedImageError
 
 
@@ -358,6 +376,17 @@ def _changes(prepared: Prepared, image: Image.Image) -> Iterator[str]:
         yield "WhiteIsZero inverted"
     if prepared.orientation != 1:
         yield "turned upright"
+
+
+def _profile(prepared: Prepared, image: Image.Image) -> bytes | None:
+    """Return the colour profile if it holds for the values that are read.
+
+    Those of colour and palettes are made grey, WhiteIsZero is inverted, and numbers with a sign or
+    of 32 bits have another white.
+    """
+    kept = image.mode in ("1", "L", "LA", *_SIXTEEN_BIT_MODES) and image.mode != "I"
+    inverted = prepared.white_is_zero or prepared.signed
+    return of_grey(prepared.profile) if kept and not inverted else None
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:

@@ -19,7 +19,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _STRIPS, _SAMPLES, _STRIP_BYTES, _MAX_SAMPLE = 273, 277, 279, 281
 _STRIP_ROWS, _PLANES, _PLANES_APART = 278, 284, 2
 _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 317, 322, 323, 324, 325
-_FURTHER_PAGES, _SAMPLE_FORMAT, _XMP = 330, 339, 700
+_FURTHER_PAGES, _SAMPLE_FORMAT, _XMP, _PROFILE = 330, 339, 700, 34675
 # Besides these: fill order, rows a strip, planes, fax options, colours, extra samples, JPEG tables,
 # and how luma and chroma are coded.
 _NEEDED = frozenset(
@@ -95,6 +95,7 @@ def prepare(data: bytes) -> Prepared:
         white_is_zero=photometric == _WHITE_IS_ZERO,
         density=_density(page),
         ignored=tuple(ignored),
+        profile=page.tags[_PROFILE].raw if _PROFILE in page.tags else None,
     )
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from srpipe.core import console
 from srpipe.core.errors import TrackingError
+from srpipe.core.extras import install
 from srpipe.core.files import sha256
 from srpipe.tracking.link import OPEN, OPENING, Link, patience, reason
 from srpipe.tracking.store import switched_on, use_store
@@ -262,8 +263,8 @@ def _open_run(arguments: Callable[[], dict[str, Any]]) -> Iterator[Run]:
         from sqlalchemy.exc import SQLAlchemyError
     except ImportError as error:
         raise TrackingError(
-            f"{error}: runs are tracked in MLflow. Install it (pip install 'srpipe[pipeline]'), or "
-            "set SRPIPE_MLFLOW=off"
+            f"{error}: runs are tracked in MLflow. Install it "
+            f"({install('pipeline')}), or set SRPIPE_MLFLOW=off"
         ) from error
 
     try:

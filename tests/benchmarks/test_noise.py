@@ -110,7 +110,7 @@ def test_without_pydicom_it_says_what_to_install(
     monkeypatch.setattr("sys.argv", ["noise", "absent", "--dicom", str(tmp_path)])
     with pytest.raises(SystemExit, match="1"):
         main()
-    assert "pip install 'srpipe[dicom]'" in capsys.readouterr().err
+    assert "pip install '.[dicom]'" in capsys.readouterr().err
 
 
 def test_images_without_flat_parts_are_refused(

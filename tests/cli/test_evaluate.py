@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,34 @@ def test_an_image_too_small(weights: Path, refused: Refused, make_image: MakeIma
     message = refused("evaluate", "--weights", weights, "--images", "small.png")
     assert "small.png is 64x63 pixels" in message
     assert "64" in message
+
+
+def test_all_bad_images_are_told_before_any_is_scored(
+    weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two bad images among three good ones: both are named with the reason, exit code 1, and there
+    is neither a mean nor a file. The list that the message speaks of leaves them out.
+    """
+    own = Path(shutil.copytree(images, "own"))
+    (own / "b_cut.png").write_bytes((images / "a.png").read_bytes()[:400])
+    (own / "z_page.png").write_text("<html>404</html>")
+    base = ["evaluate", "--weights", str(weights), "--images", str(own), "--json", "s.json"]
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main(base)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    message = shown.err[shown.err.index("error: ") :].splitlines()
+    assert message[0].startswith("error: 2 of 5 images cannot be scored, and none was.")
+    assert message[0].endswith("(--list):")
+    assert [line.split(" is ")[0].strip() for line in message[1:]] == [
+        str(own / "b_cut.png"),
+        str(own / "z_page.png"),
+    ]
+    assert "evaluate:" not in shown.err
+    assert not Path("s.json").exists()
+    Path("list.txt").write_text("\n".join(SIZES))
+    main([*base, "--list", "list.txt"])
+    assert len(json.loads(Path("s.json").read_text())["images"]) == 3
 
 
 def test_json_that_cannot_be_written(

@@ -49,6 +49,16 @@ def test_wrong_usage_is_told(arguments: list[str], capsys: pytest.CaptureFixture
     assert "usage: srpipe" in capsys.readouterr().err
 
 
+def test_an_unknown_option_is_told_with_the_usage_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(["upscale", "a.png", "-o", "large", "--wieghts", "x.pt"])
+    said = capsys.readouterr().err
+    assert said.startswith("usage: srpipe upscale")
+    assert "unrecognized arguments: --wieghts" in said
+
+
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     """The installed one's, as pip knows it."""
     with pytest.raises(SystemExit) as caught:

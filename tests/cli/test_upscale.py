@@ -50,7 +50,8 @@ def upscaled(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with Image.open(path) as image:
-                assert (image.format, image.mode) == ("PNG", "L")
+                wanted = "PNG" if path.suffix == ".png" else "JPEG"
+                assert (image.format, image.mode) == (wanted, "L")
                 found[path.relative_to(folder).as_posix()] = np.asarray(image)
     return found
 
@@ -59,19 +60,21 @@ def upscaled(folder: Path) -> dict[str, Any]:
 def test_a_folder_is_upscaled(
     ours: Path, small: Path, consistent: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each image to an 8-bit grey PNG at its place in the other folder: what the generator makes of
-    it, and with --consistent what downsamples to it.
+    """Each image to an 8-bit grey one at its place in the other folder: what the generator makes of
+    it, and with --consistent what downsamples to it; where it is JPEG, but for a grey level or two.
     """
     more = ["--consistent"] if consistent else []
     main(["upscale", "--weights", str(ours), "--images", str(small), "--out", "large", *more])
     said = f"3 image(s) in large, 4 times as large each way, by {ours} on cpu\n"
     assert capsys.readouterr().out == said
     found = upscaled(Path("large"))
-    assert list(found) == ["a.png", "b.png", "sub/c.d.png"]
+    assert list(found) == ["a.png", "b.JPG", "sub/c.d.png"]
     model = load_generator(ours).model
-    for name, source in (("a.png", "a.png"), ("b.png", "b.JPG"), ("sub/c.d.png", "sub/c.d.png")):
-        lr = read_file(small / source, "minmax")
-        assert np.array_equal(found[name], super_resolve(model, lr, consistent=consistent))
+    for name in found:
+        lr = read_file(small / name, "minmax")
+        wanted = super_resolve(model, lr, consistent=consistent)
+        lost = np.abs(found[name].astype(int) - wanted)
+        assert (0 < lost.mean() < 2) if name == "b.JPG" else not lost.any()
         off = np.abs(downsample(found[name], 4).astype(int) - lr)
         assert ((off > 1).mean() < 0.01) == consistent
 
@@ -82,6 +85,15 @@ def test_one_image_is_upscaled(weights: Path, small: Path) -> None:
         main(["upscale", "--weights", str(weights), "--images", str(images), "--out", out])
     assert list(upscaled(Path("one"))) == ["c.d.png"]
     assert Path("one/c.d.png").read_bytes() == Path("all/sub/c.d.png").read_bytes()
+
+
+def test_jpeg_becomes_png_if_asked(weights: Path, small: Path) -> None:
+    """By --lossless in a folder, or by the name of its file."""
+    given = ["upscale", "--weights", str(weights)]
+    main([*given, str(small), "-o", "large", "--lossless"])
+    main([*given, str(small / "b.JPG"), "-o", "one.png"])
+    assert list(upscaled(Path("large"))) == ["a.png", "b.png", "sub/c.d.png"]
+    assert Path("one.png").read_bytes() == Path("large/b.png").read_bytes()
 
 
 def test_the_released_generator_is_the_default(small: Path) -> None:
@@ -168,7 +180,7 @@ def test_a_mixed_folder(
     put_mixed(Path("own"), make_image)
     with pytest.raises(SystemExit, match=r"^1$"):
         main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
-    assert list(upscaled(Path("large"))) == ["a.png", "b.png", "e.png"]
+    assert list(upscaled(Path("large"))) == ["a.png", "b.jfif", "e.jpe"]
     left_out = MIXED_LEFT_OUT.replace("3 file", "2 file").removesuffix("; 1 DICOM (IM-0001)")
     shown = capsys.readouterr()
     assert shown.out == (
@@ -207,7 +219,7 @@ def test_dicom_without_its_extra_says_what_to_install(
     for name in ("a", "b.dcm"):
         Path("own", name).write_bytes(encoded(radiograph(stored(12), 12)))
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    install = "pip install 'srpipe[dicom]'"
+    install = "pip install '.[dicom]'"
     for images in ("own", "own/a"):
         message = refused("upscale", "--weights", ours, "--images", images, "--out", "large")
         assert install in message
@@ -269,7 +281,8 @@ def test_several_inputs_are_accounted_for(
     ("given", "told"),
     [
         ([], "no image is given: srpipe upscale IN... -o OUT"),
-        (["gone"], "gone does not exist"),
+        (["gone"], "IN: gone does not exist"),
+        (["a.png", "--report", "."], "--report: . is a folder: give the name of a CSV file"),
         (["a.png", "--tile", "8"], "the tile is 8 LR pixels: give at least 16"),
         (["a.png", "--device", "tpu"], "the device is 'tpu'"),
         (["a.png", "--alpha", "0.5", "--weights", "plain_sr_x4"], "leave out one"),
@@ -357,6 +370,29 @@ def test_a_stop_leaves_no_half_file(ours: Path, make_image: MakeImage, how: sign
     assert "Traceback" not in said
     assert [path.name for path in Path("large").iterdir()] == ["a.png"]
     assert Path("large.csv").read_text().count("\n") == 2
+
+
+def test_a_hard_kill_leaves_no_half_result(ours: Path, make_image: MakeImage) -> None:
+    """What lies under the name of a result is one, of any type; the same command makes the rest."""
+    Path("own").mkdir()
+    for number, name in enumerate(("a.jpg", "b.jpg", "c.jp2")):
+        Image.fromarray(make_image(number, 20, 24)).save(Path("own", name))
+    arguments = ["upscale", "own", "-o", "large", "--weights", str(ours)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "half\n"
+    process.kill()
+    process.communicate(timeout=60)
+    assert [path.name for path in Path("large").iterdir() if path.name[0] != "."] == ["a.jpg"]
+    first = Path("large/a.jpg").stat().st_ino
+    main(arguments)
+    assert {path.name for path in Path("large").glob("[!.]*")} == {"a.jpg", "b.jpg", "c.jp2"}
+    assert Path("large/a.jpg").stat().st_ino == first
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from stages import baseline, downsample
 from tests.conftest import MakeImage
 from tests.staged import split_folder, work_in
 
-distributed = pytest.importorskip("distributed", reason="needs pip install 'srpipe[dask]'")
+distributed = pytest.importorskip("distributed", reason="needs pip install '.[dask]'")
 # One scheduler serves all tests: with `pytest -n 2 --dist loadgroup` they stay together.
 pytestmark = pytest.mark.xdist_group("cluster")
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ def test_all_that_is_missing_is_named_with_the_way_to_get_it(
         require("none", "srpipe fly")
     assert str(caught.value) == (
         "srpipe fly needs srpipe_no_such_package, srpipe_nor_this, which this installation was "
-        "made without: pip install 'srpipe[none]'"
+        "made without: pip install '.[none]' in the project's folder"
     )
     assert isinstance(caught.value, SrpipeError)
 

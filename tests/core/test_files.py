@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,3 +233,51 @@ def test_a_folder_that_cannot_be_swapped_in_is_put_back(
         (temporary / "new").write_text("new")
     assert names(tmp_path) == ["d"]
     assert names(path) == ["old"]
+
+
+# Begins to write a file and a folder, and waits to be killed.
+HALFWAY = """
+import sys
+from pathlib import Path
+from srpipe.core.files import replacing, replacing_folder
+
+with replacing(Path("x")) as file, replacing_folder(Path("d")) as folder:
+    file.write_text("half")
+    (folder / "y").write_text("half")
+    print("there", flush=True)
+    sys.stdin.read()
+"""
+# Writes another file.
+WHOLE = """
+from pathlib import Path
+from srpipe.core.files import replacing
+
+with replacing(Path("z")) as file:
+    file.write_text("whole")
+"""
+
+
+def test_what_a_kill_left_is_removed_by_the_next_process(tmp_path: Path) -> None:
+    """That writes into the folder, but nothing of a process that still writes, or of a user."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    (tmp_path / ".x.mine.tmp").write_text("a user's")
+
+    def write() -> None:
+        subprocess.run([sys.executable, "-c", WHOLE], cwd=tmp_path, env=environment, check=True)
+
+    with subprocess.Popen(
+        [sys.executable, "-c", HALFWAY],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"there\n"
+        half = [name for name in names(tmp_path) if name.endswith(".srpipe.tmp")]
+        assert [name[:3] for name in half] == [".d.", ".x."]
+        write()
+        assert set(half) < set(names(tmp_path))
+        writer.kill()
+    write()
+    assert names(tmp_path) == [".x.mine.tmp", "z"]

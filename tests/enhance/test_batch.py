@@ -25,6 +25,9 @@ from srpipe.trust.range import INVERTED
 from tests.conftest import MakeImage
 from tests.enhance.generators import save_plain_sr
 from tests.formats.radiographs import encoded, radiograph, stored
+from tests.formats.written import saved
+
+GREY = Image.fromarray(np.full((20, 24), 90, np.uint8))
 
 
 def put(*names: str, make_image: MakeImage) -> None:
@@ -59,41 +62,76 @@ def test_files_of_one_name_are_refused_but_the_first(make_image: MakeImage) -> N
     assert "one/a.png becomes out/a.png already" in row.reason
 
 
+def test_a_file_is_no_place_for_results(make_image: MakeImage) -> None:
+    """Told before anything is made."""
+    put("one/a.png", make_image=make_image)
+    Path("taken").touch()
+    with pytest.raises(DataError, match="--out: taken is a file: give a folder"):
+        plan([Path("one")], Path("taken"))
+
+
 def test_an_input_is_never_an_output(make_image: MakeImage) -> None:
     """Also where it is that of another input."""
     put("one/a.png", "out/a.png", make_image=make_image)
     with pytest.raises(DataError, match=r"out/a\.png is one of the images"):
         plan([Path("one/a.png"), Path("out/a.png")], Path("out"))
-    with pytest.raises(DataError, match=r"large\.png has the name of a file: give a folder"):
-        plan([Path("one/a.png")], Path("large.png"))
+    with pytest.raises(DataError, match=r"one/a\.png is one of the images"):
+        plan([Path("one/a.png")], Path("one/a.png"))
+
+
+def test_one_image_may_be_given_a_file(our_method: Method, make_image: MakeImage) -> None:
+    """Whose ending decides the type; several images, and what cannot be, are refused."""
+    put("own/a.jpg", make_image=make_image)
+    Path("own/b.dcm").write_bytes(encoded(radiograph(stored(12), 12)))
+    jpeg, dicom = Path("own/a.jpg"), Path("own/b.dcm")
+    for source, name in ((jpeg, "large.png"), (jpeg, "x/large.TIF"), (dicom, "large.dicom")):
+        made = plan([source], Path(name))
+        assert made.jobs == [(source, Path(name))]
+        assert [row.status for row in enhance(made.jobs, our_method)] == [MADE]
+        assert [row.status for row in enhance(made.jobs, our_method)] == [FINISHED]
+    with Image.open("x/large.TIF") as image:
+        assert image.format == "TIFF"
+    for inputs, name, told in (
+        ([jpeg, dicom], "large.png", "large.png has the name of a file, for one image"),
+        ([Path("own")], "other.png", "other.png has the name of a file, for one image"),
+        ([jpeg], "large.bmp", "large.bmp could not say how it was made: give a .png"),
+        ([jpeg], "large.dcm", "own/a.jpg cannot be written so"),
+        ([dicom], "other.png", "own/b.dcm cannot be written so"),
+    ):
+        with pytest.raises(DataError, match=told):
+            plan(inputs, Path(name))
 
 
 # ------------------------------------------------------------------ what is there already
 
+IMAGES = ("a.png", "b.tif", "c.jpg", "d.jp2", "e.j2k", "f.bmp")
+
 
 def test_what_is_finished_is_not_made_again(our_method: Method, make_image: MakeImage) -> None:
-    """In all three formats; another input, other settings and other weights are not finished, and
-    what is there is kept, unless overwriting is asked for.
+    """In all formats; another input, other settings and other weights are not finished, and what is
+    there is kept, unless overwriting is asked for.
     """
-    put("own/a.png", "own/b.tif", make_image=make_image)
-    Path("own/c.dcm").write_bytes(encoded(radiograph(stored(12), 12)))
+    put(*(f"own/{name}" for name in IMAGES), make_image=make_image)
+    Path("own/z.dcm").write_bytes(encoded(radiograph(stored(12), 12)))
     jobs = plan([Path("own")], Path("out")).jobs
-    assert [row.status for row in enhance(jobs, our_method)] == [MADE] * 3
+    count = len(IMAGES) + 1
+    assert [row.status for row in enhance(jobs, our_method)] == [MADE] * count
     before = {target: target.stat().st_ino for _, target in jobs}
-    assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * 3
+    assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * count
     consistent = method(save_plain_sr(Path("ours.pt")), consistent=True, device="cpu")
     other = method(save_plain_sr(Path("other.pt"), seed=1), device="cpu")
     for used in (consistent, other):
         rows = list(enhance(jobs, used))
-        assert [row.status for row in rows] == [FAILED] * 3
+        assert [row.status for row in rows] == [FAILED] * count
         assert (
             "own/a.png: out/a.png is there and was not made from it in this way" in rows[0].reason
         )
-    put("own/b.tif", "own/a.png", make_image=make_image)
-    assert [row.status for row in enhance(jobs, our_method)] == [FAILED, FAILED, FINISHED]
+    put(*(f"own/{name}" for name in reversed(IMAGES)), make_image=make_image)
+    kept = [FAILED] * len(IMAGES) + [FINISHED]
+    assert [row.status for row in enhance(jobs, our_method)] == kept
     assert {target: target.stat().st_ino for _, target in jobs} == before
-    assert [row.status for row in enhance(jobs, our_method, overwrite=True)] == [MADE] * 3
-    assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * 3
+    assert [row.status for row in enhance(jobs, our_method, overwrite=True)] == [MADE] * count
+    assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * count
 
 
 def test_another_version_counts_as_finished(
@@ -109,7 +147,22 @@ def test_another_version_counts_as_finished(
     assert [row.status for row in enhance(jobs, our_method)] == [FINISHED]
 
 
-@pytest.mark.parametrize("content", [b"", b"mine", b"\x89PNG\r\n\x1a\n", b"II*\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"mine",
+        b"\x89PNG\r\n\x1a\n",
+        b"II*\0",
+        b"\xff\xd8\xff\xe1",
+        saved(GREY, "JPEG"),
+        saved(GREY, "JPEG", exif=b"Exif\0\0II*\0no tags"),
+        saved(GREY, "JPEG2000"),
+        saved(GREY, "JPEG2000")[:50],
+        saved(GREY, "JPEG2000", comment=b"\xff\xfe"),
+        bytes(128) + b"DICM",
+    ],
+)
 def test_a_file_of_someone_else_is_kept(
     our_method: Method, make_image: MakeImage, content: bytes
 ) -> None:
@@ -175,6 +228,40 @@ def test_what_is_out_of_range_is_told(our_method: Method) -> None:
     jobs = [(Path(name), Path("out", name)) for name in ("a.png", "b.png", "c.dcm")]
     assert [row.range for row in enhance(jobs, our_method)] == ["", "looks upside down", INVERTED]
     assert [row.range for row in enhance(jobs, our_method)] == ["", "", ""]
+
+
+def test_a_report_keeps_what_was_measured_of_finished_files(
+    our_method: Method, make_image: MakeImage
+) -> None:
+    """Of a folder that was gone on with; what is made anew, or fails now, is told as it is now."""
+    put("own/=a.png", make_image=make_image)
+    put("own/b.png", make_image=make_image)
+    jobs = plan([Path("own")], Path("out")).jobs
+    path = Path("report.csv")
+    write_report(path, list(enhance(jobs, our_method, figures=True)))
+    before = _read(path)
+    Path("own/b.png").write_text("<html>")
+    for _ in range(2):
+        write_report(path, list(enhance(jobs, our_method, figures=True)))
+        after = _read(path)
+        assert after[0] == before[0] | {"status": "finished"}
+        assert (after[1]["status"], after[1]["lr_psnr"]) == ("failed", "")
+    write_report(path, list(enhance(jobs[:1], our_method, figures=True, overwrite=True)))
+    assert _read(path)[0]["status"] == "made"
+
+
+@pytest.mark.parametrize("former", [b"", b"a,b\n1,2\n", b"\x00\xff", b'"' + b"x" * 200_000])
+def test_another_file_in_the_place_of_a_report_is_no_report(former: bytes) -> None:
+    """Nothing is taken from it."""
+    path = Path("report.csv")
+    path.write_bytes(former)
+    write_report(path, [Row("a.png", "out/a.png", FINISHED)])
+    assert [(row["input"], row["width"]) for row in _read(path)] == [("a.png", "")]
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_the_report_has_a_row_a_file(our_method: Method, make_image: MakeImage) -> None:

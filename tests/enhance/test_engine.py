@@ -98,4 +98,4 @@ def test_what_needs_torch_says_how_to_get_it(ours: Path, wanted: str, told: str)
         "except SrpipeError as error: print(type(error).__name__, error)\n"
     )
     assert said.startswith(f"{MissingPackageError.__name__} {told}")
-    assert "pip install 'srpipe[torch]'" in said
+    assert "pip install '.[torch]'" in said

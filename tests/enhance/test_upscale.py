@@ -337,13 +337,13 @@ def test_no_pixel_of_the_image_becomes_padding(ours: Path, least: int) -> None:
     assert not ((found[~padded] >= least) & (found[~padded] <= 1600)).any()
 
 
-@pytest.mark.parametrize("kind", ["a.png", "a.tif", "a.jpg", "sideways.jpg"])
+@pytest.mark.parametrize("kind", ["a.png", "a.tif", "a.jpg", "a.bmp", "sideways.jpg"])
 def test_pixels_are_as_many_times_smaller(kind: str, ours: Path, make_image: MakeImage) -> None:
     """The physical size, where the file states it, is that of the input; across is not down."""
     image = Image.fromarray(make_image(0, 20, 24))
     exif = Image.Exif()
     exif[274] = 6 if kind.startswith("sideways") else 1
-    form = {"png": "PNG", "tif": "TIFF", "jpg": "JPEG"}[kind[-3:]]
+    form = {"png": "PNG", "tif": "TIFF", "jpg": "JPEG", "bmp": "BMP"}[kind[-3:]]
     Path(kind).write_bytes(saved(image, form, dpi=(100, 50), exif=exif))
     (target,) = targets({kind: Path(kind)}, Path(kind), Path("large")).values()
     upscale_file(Path(kind), target, method(ours))
@@ -422,14 +422,26 @@ def named(folder: Path, *names: str) -> dict[str, Path]:
 
 
 def test_targets_keep_folders_and_formats() -> None:
-    """Only the last suffix is another: a TIFF stays a TIFF, a JPEG becomes a PNG."""
-    files = named(Path("own"), "a.png", "b.JPG", "sub/c.d.tif", "sub/e.f.TIFF", "g.h.jpeg")
+    """Only the last suffix may be another: of BMP, and of JPEG if it is to be lossless."""
+    names = ("a.png", "b.JPG", "sub/c.d.tif", "sub/e.f.TIFF", "g.h.jpeg", "i.j.bmp", "k.j2c")
+    files = named(Path("own"), *names)
+    wanted = {name: Path("large", name) for name in names} | {"i.j.bmp": Path("large/i.j.png")}
+    assert targets(files, Path("own"), Path("large")) == wanted
+    wanted |= {"b.JPG": Path("large/b.png"), "g.h.jpeg": Path("large/g.h.png")}
+    assert targets(files, Path("own"), Path("large"), lossless=True) == wanted
+
+
+def test_the_type_is_that_of_the_content(make_image: MakeImage) -> None:
+    """Of a name that lies the ending is replaced, and two do not become one."""
+    image = Image.fromarray(make_image(0, 20, 24))
+    for name, kind in (("a.png", "JPEG"), ("a.jpg", "PNG"), ("b.jpeg", "JPEG")):
+        Path("own").mkdir(exist_ok=True)
+        Path("own", name).write_bytes(saved(image, kind))
+    files = {path.name: path for path in sorted(Path("own").iterdir())}
     assert targets(files, Path("own"), Path("large")) == {
-        "a.png": Path("large/a.png"),
-        "b.JPG": Path("large/b.png"),
-        "sub/c.d.tif": Path("large/sub/c.d.tif"),
-        "sub/e.f.TIFF": Path("large/sub/e.f.TIFF"),
-        "g.h.jpeg": Path("large/g.h.png"),
+        "a.png": Path("large/a.jpg"),
+        "a.jpg": Path("large/a.png"),
+        "b.jpeg": Path("large/b.jpeg"),
     }
 
 
@@ -455,19 +467,19 @@ def test_a_folder_beside_the_images_is_fine() -> None:
 
 @pytest.mark.parametrize("out", ["own", "link", "own/sub/.."])
 def test_one_image_is_not_replaced_by_its_result(out: str) -> None:
-    """A PNG would be; a JPEG's result may lie beside it."""
-    files = named(Path("own"), "a.png", "sub/x.png", "b.jpg")
+    """A PNG would be; a BMP's result may lie beside it."""
+    files = named(Path("own"), "a.png", "sub/x.png", "b.bmp")
     Path("link").symlink_to("own")
     with pytest.raises(DataError, match=r"a\.png is one of the images: give another folder"):
         targets({"a.png": files["a.png"]}, files["a.png"], Path(out))
-    made = targets({"b.jpg": files["b.jpg"]}, files["b.jpg"], Path(out))
-    assert made == {"b.jpg": Path(out, "b.png")}
+    made = targets({"b.bmp": files["b.bmp"]}, files["b.bmp"], Path(out))
+    assert made == {"b.bmp": Path(out, "b.png")}
 
 
 def test_two_images_of_one_target_get_two() -> None:
     """The one that has another suffix keeps it."""
     files = named(Path("own"), "a.jpg", "a.png", "b.png", "sub/c.jpg", "sub/c.jpeg", "d.jpg")
-    assert targets(files, Path("own"), Path("large")) == {
+    assert targets(files, Path("own"), Path("large"), lossless=True) == {
         "a.jpg": Path("large/a.jpg.png"),
         "a.png": Path("large/a.png"),
         "b.png": Path("large/b.png"),
@@ -543,7 +555,7 @@ def test_weights_without_an_interval_are_told(ours: Path) -> None:
 # ------------------------------------------------------------------ from memory to memory
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jp2", ".j2k"])
 def test_bytes_become_what_a_file_becomes(ours: Path, make_image: MakeImage, suffix: str) -> None:
     """To the byte; with the values that were read, and those that are in the result."""
     array = make_image(0, 20, 24).astype(np.uint16) * 257

@@ -19,6 +19,7 @@ from srpipe.formats.raster import Values
 from tests.conftest import MakeImage
 from tests.enhance.generators import save_swift
 from tests.formats.radiographs import encoded, radiograph, stored
+from tests.formats.written import colour_profile, grey_profile
 
 
 def test_the_examples_run() -> None:
@@ -57,10 +58,13 @@ def test_pictures(ours: Path, make_image: MakeImage) -> None:
     upscaler = Upscaler(ours, device="cpu")
     for array in (make_image(0, 20, 24), stored(16).astype(np.uint16)):
         image = Image.fromarray(array)
-        image.info["dpi"] = (254, 127)
+        image.info |= {"dpi": (254, 127), "icc_profile": grey_profile()}
         made = upscaler(image)
         assert (made.mode, made.info["dpi"]) == (image.mode, (1016, 508))
+        assert made.info["icc_profile"] == grey_profile()
         assert np.array_equal(np.asarray(made), upscaler(array))
+        image.info["icc_profile"] = colour_profile()
+        assert "icc_profile" not in upscaler(image).info
 
 
 @pytest.mark.parametrize("axes", [(), (1,), (2, 1)])

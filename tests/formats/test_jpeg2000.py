@@ -11,6 +11,7 @@ from srpipe.core.errors import ImageError
 from srpipe.formats.jpeg2000 import header
 from srpipe.formats.raster import read_values
 from tests.formats.written import saved
+from tests.mutants.seeds import jp2
 
 Array = npt.NDArray[np.uint16]
 
@@ -27,10 +28,12 @@ def encoded(array: Array, bits: int) -> bytes:
 
 @pytest.mark.parametrize("bits", [9, 10, 12, 15, 16])
 def test_values_and_bits_are_the_files(bits: int) -> None:
-    """Bare codestreams, as within DICOM."""
-    found = read_values(encoded(values(bits), bits), "x.j2k")
-    assert (found.bits, found.high) == (bits, 2**bits - 1)
-    assert np.array_equal(found.array, values(bits))
+    """Of bare codestreams, as within DICOM, and of JP2 files."""
+    codestream = encoded(values(bits), bits)
+    for data in (codestream, jp2(codestream, 40, 50)):
+        found = read_values(data, "x.j2k")
+        assert (found.bits, found.high) == (bits, 2**bits - 1)
+        assert np.array_equal(found.array, values(bits))
 
 
 def test_eight_bits_grey_and_colour() -> None:

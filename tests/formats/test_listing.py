@@ -90,7 +90,10 @@ def test_dicom_counts_as_image_where_it_is_asked_for(
     monkeypatch.setitem(sys.modules, "pydicom", None)
     found = list_images(tmp_path, dicom=True)
     assert found.images == ["a.png"]
-    assert "2 DICOM, which needs pip install 'srpipe[dicom]' (IM-0001, b.DCM)" in found.describe()
+    assert (
+        "2 DICOM, which needs pip install '.[dicom]' in the project's folder (IM-0001, b.DCM)"
+        in found.describe()
+    )
 
 
 def test_a_user_names_a_folder_or_an_image(tmp_path: Path) -> None:
@@ -111,3 +114,5 @@ def test_nothing_to_work_on_is_told_with_the_option(tmp_path: Path) -> None:
     put(tmp_path, "in/a.txt")
     with pytest.raises(DataError, match=r"^--lr: .*in holds no image: .*\.png, \.jpg, \.jpeg"):
         image_files(tmp_path / "in", "--lr")
+    with pytest.raises(DataError, match=r"^IN: .*in holds no image: .*\.j2c, and DICOM$"):
+        image_files(tmp_path / "in", "IN", dicom=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SHORT, LONG, UNDEFINED = 3, 4, 7
@@ -47,6 +47,31 @@ def png(array: npt.NDArray[Any], *extra: bytes, after: bytes = b"") -> bytes:
     rows = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in array)
     pixels = chunk(b"IDAT", zlib.compress(rows))
     return SIGNATURE + chunk(b"IHDR", header) + b"".join(extra) + pixels + after + chunk(b"IEND")
+
+
+def grey_profile() -> bytes:
+    """Return a colour profile of grey as LittleCMS writes it: gamma 2.2, white of D50."""
+    white = (63190, 65536, 54061)
+    tags = {
+        b"desc": b"desc" + struct.pack(">LL", 0, 5) + b"grey\0" + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"none\0",
+        b"wtpt": b"XYZ " + struct.pack(">L3l", 0, *white),
+        b"kTRC": b"curv" + struct.pack(">LLH", 0, 1, 563),
+    }
+    entries, values = b"", b""
+    for name, value in tags.items():
+        entries += struct.pack(">4sLL", name, 132 + 12 * len(tags) + len(values), len(value))
+        values += value + bytes(-len(value) % 4)
+    rest = struct.pack(">L", len(tags)) + entries + values
+    size, kinds = 128 + len(rest), (b"mntr", b"GRAY", b"XYZ ")
+    header = struct.pack(">L4xL4s4s4s12x4s28x3l48x", size, 2 << 24, *kinds, b"acsp", *white)
+    made = ImageCms.ImageCmsProfile(io.BytesIO(header + rest))
+    return ImageCms.ImageCmsProfile(made.profile).tobytes()
+
+
+def colour_profile() -> bytes:
+    """Return the profile of sRGB."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def _lzw(data: bytes) -> bytes:

@@ -3,15 +3,13 @@
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="the page needs the extra app")
 
 from app.texts import MIXTURE, MODELS
-from app.uploads import MOST_BYTES, plain, result_name, result_suffix, shown_name
+from app.uploads import MOST_BYTES, plain, result_name, shown_name
 from srpipe.models.released import released_names
-from tests.formats.radiographs import encoded, radiograph
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,15 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_results_have_harmless_names(name: str, wanted: str) -> None:
     """Of letters, digits, and - _ . between them."""
     assert result_name(name, ".png", 4) == wanted
-
-
-def test_results_have_the_type_of_their_input() -> None:
-    """DICOM by content, TIFF by its name, all else PNG: as `srpipe upscale` does."""
-    dicom = encoded(radiograph(np.zeros((20, 20)), 8))
-    assert result_suffix(dicom, "1.2.840.113") == ".dcm"
-    assert result_suffix(b"", "a.DCM") == ".dcm"
-    assert result_suffix(b"", "a.TIF") == ".tif"
-    assert result_suffix(b"", "a.jpeg") == ".png"
 
 
 def test_messages_show_text_as_it_is() -> None:

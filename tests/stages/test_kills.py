@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -121,3 +122,41 @@ def test_scoring_is_done_again(workspace: Path, stage: str) -> None:
     assert outputs() == wanted
     stage_main(stage)()
     assert outputs() == wanted
+
+
+# Runs a stage that is killed when an output is written, before that gets its name.
+DIE_HALFWAY = """
+import os, runpy, signal, sys
+from pathlib import Path
+
+def die(event, arguments):
+    if event == "os.rename" and Path(sys.argv[2]) in map(Path, arguments[:2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(die)
+runpy.run_module(f"stages.{sys.argv[1]}", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "output"), [("split", "data/split.csv"), ("download", "data/raw/folder")]
+)
+def test_what_is_half_written_is_removed_by_the_next_run(
+    workspace: Path, stage: str, output: str
+) -> None:
+    """Killed while it writes, a stage leaves the old output; its next run makes the same again, and
+    removes the half one.
+    """
+    wanted = outputs()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", DIE_HALFWAY, stage, output]
+    died = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert died.returncode == -signal.SIGKILL
+    left = {str(path) for path in Path(output).parent.glob(".*.srpipe.tmp")}
+    assert left
+    found = outputs().items()
+    assert {name: digest for name, digest in found if ".srpipe.tmp" not in name} == wanted
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    assert outputs() == wanted
+    assert not list(Path(output).parent.glob(".*"))
