@@ -396,7 +396,7 @@ def test_a_hard_kill_leaves_no_half_result(ours: Path, make_image: MakeImage) ->
 
 
 @pytest.mark.parametrize(
-    ("weights", "spare"), [("swift_srgan_x4", 500_000_000), ("plain_sr_x4", 56_000_000)]
+    ("weights", "spare"), [("swift_srgan_x4", 500_000_000), ("plain_sr_x4", 48_000_000)]
 )
 def test_an_image_too_large_for_the_memory(tmp_path: Path, weights: str, spare: int) -> None:
     """One message: which image, what size, how much was wanted, what helps; results before it stay.
