@@ -17,7 +17,6 @@ from srpipe.evaluation.comparison.methods import (
     ADVERSARIAL,
     BICUBIC,
     FIDELITY,
-    IDEAL_ONLY,
     PUBLISHED,
     SCALE,
     SWIFT_SRGAN,
@@ -46,7 +45,7 @@ CAPTIONS = {
     "gained": f"Where {FIDELITY} gains most over bicubic on anatomy.",
     "markers": f"Where {FIDELITY} is furthest from HR on a burned-in marker or at the border.",
     "published": f"Where {PUBLISHED} is nearer to HR than {FIDELITY} on anatomy.",
-    "curve": f"Between {IDEAL_ONLY} (alpha 0) and {ADVERSARIAL} (1), which was trained on from it.",
+    "curve": f"Between {FIDELITY} (alpha 0) and {ADVERSARIAL} (1), which was trained on from it.",
 }
 
 
@@ -144,7 +143,7 @@ def _draw_detail(path: Path, caption: str, pair: Pair, detail: Detail, weights: 
 
 
 def _draw_curve(path: Path, title: str, pairs: Sequence[Pair], weights: Weights) -> None:
-    start, end = (load_generator(weights.files[name]) for name in (IDEAL_ONLY, ADVERSARIAL))
+    start, end = (load_generator(weights.files[name]) for name in (FIDELITY, ADVERSARIAL))
     models = {alpha: interpolate(start, end, alpha).model for alpha in ALPHAS}
     rows = []
     for pair in console.progress(pairs, what="curve", total=len(pairs), unit="image"):
