@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import texts
 from app.samples import SAMPLES, sample
@@ -79,36 +80,46 @@ def main() -> None:
             "Consistent", help="The result, made smaller again, is the input within 8-bit rounding."
         )
     with right:
+        # One place for all that is shown: what comes next takes the place of what was there.
+        place = st.empty()
         if source == OWN and upload is None:
             st.session_state.pop("shown", None)
-            st.info("Choose a file, or drop it on the field.")
+            place.info("Choose a file, or drop it on the field.")
             return
         given = source if upload is None else shown_name(upload.name)
         data = b"" if upload is None else upload.getvalue()
         key = (hashlib.sha256(data).hexdigest(), given, kind, name, str(alpha), str(consistent))
         try:
-            _show_result(key, given, data, kind, loaded(name, alpha, consistent))
+            shown = _result(place, key, given, data, kind, loaded(name, alpha, consistent))
         except SrpipeError as error:
             st.session_state.pop("shown", None)
-            st.error(plain(str(error)))
+            place.error(plain(str(error)))
+            return
+        with place.container():
+            _show(shown)
 
 
-def _show_result(key: tuple[str, ...], given: str, data: bytes, kind: str, used: Method) -> None:
+def _result(
+    place: DeltaGenerator, key: tuple[str, ...], given: str, data: bytes, kind: str, used: Method
+) -> Shown:
+    """Return what is to be shown, made now unless this session has it; old results go first."""
     shown: Shown | None = st.session_state.get("shown")
     if shown is None or shown.key != key:
         # A result is this session's alone, and the last one makes room first.
         st.session_state.pop("shown", None)
-        with st.spinner("Enhancing"):
+        with place, st.spinner("Enhancing"):
             result, told = _made(given, data, kind, used)
-        panels = _panels(result, used)
-        _warn(result.unusual)
-        show(panels)
         name = result_name(given, result.suffix, used.network.scale)
-        shown = Shown(key, panels, figures(result), result.data, name, told, result.unusual)
+        shown = Shown(
+            key, _panels(result, used), figures(result), result.data, name, told, result.unusual
+        )
         st.session_state["shown"] = shown
-    else:
-        _warn(shown.unusual)
-        show(shown.panels)
+    return shown
+
+
+def _show(shown: Shown) -> None:
+    _warn(shown.unusual)
+    show(shown.panels)
     st.caption(shown.told)
     rows = [
         f"| {name} | {each['bicubic']:.2f} dB | {each['SR']:.2f} dB |"

@@ -195,7 +195,7 @@ def test_the_download_is_what_the_command_makes(
 
 def test_a_mixture_is_that_of_its_alpha(visit: Open, make_image: MakeImage, tmp_path: Path) -> None:
     """Chosen by keys; the download is what the command makes with the same alpha."""
-    data = png(make_image(2, 96, 80))
+    data = png(make_image(2, 256, 200))
     page = visit()
     upload(page, "a.png", data)
     _, first = downloaded(page, "PNG")
@@ -205,6 +205,8 @@ def test_a_mixture_is_that_of_its_alpha(visit: Open, make_image: MakeImage, tmp_
     slider = page.get_by_role("slider", name="Alpha")
     slider.focus()
     slider.press("ArrowRight")
+    # The old result is not to be had any more while the new one is made.
+    page.get_by_role("button", name="Download").wait_for(state="detached")
     page.get_by_text("alpha 0.6").wait_for()
     _, made = downloaded(page, "PNG")
     assert made == commanded(tmp_path, "a.png", data, "--alpha", "0.6")
