@@ -58,7 +58,7 @@ def _refuse_unusable(files: Sequence[tuple[str, Path]], load: Callable[..., Pair
     reasons = parallel(functools.partial(_reason, load), files, what="reading")
     bad = [reason for reason in reasons if reason]
     if len(bad) == 1:
-        raise DataError(bad[0])
+        raise ImageError(bad[0])
     if bad:
         raise DataError(
             f"{len(bad)} of {len(files)} images cannot be scored, and none was. Mend them or take "

@@ -347,7 +347,7 @@ def test_the_logged_model_takes_any_image_size(clone: Path, kind: str) -> None:
 def test_without_mlflow_it_is_told_what_to_do(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra that brings it, and the switch."""
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    told = r"pip install 'srpipe\[pipeline\]'.*SRPIPE_MLFLOW=off"
+    told = r"pip install '\.\[pipeline\]'.*SRPIPE_MLFLOW=off"
     with pytest.raises(TrackingError, match=told), training_run():
         pass
 
