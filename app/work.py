@@ -113,7 +113,7 @@ def _result(made: Enhanced, method: Method, suffix: str, hr: GreyImage | None = 
         hr=hr,
         half_width=None if half is None else half / np.float32(high - low),
         unusual=reasons(given(made.values)),
-        data=made.data,
+        data=made.encode(),
         suffix=suffix,
     )
 

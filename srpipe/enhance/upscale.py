@@ -11,9 +11,10 @@ to white, and what comes out is mapped back, in floating point from end to end:
 """
 
 import contextlib
+import functools
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
 # The ends of `alpha`: PERCEPTION is FIDELITY after adversarial epochs, so that what lies between
 # their weights is a network too.
 FIDELITY, PERCEPTION = DEFAULT, "plain_sr_x4_adversarial"
+
+# Called before each tile of an image with how many are made, and of how many.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -219,7 +223,11 @@ def upscale_values(values: Values, method: Method) -> npt.NDArray[Any]:
 
 
 def _upscaled(
-    values: Values, network: Network, tile: int, interval: Interval | None = None
+    values: Values,
+    network: Network,
+    tile: int,
+    interval: Interval | None = None,
+    progress: Progress | None = None,
 ) -> tuple[npt.NDArray[Any], FloatImage | None]:
     """Return `upscale_values`' result, and half the interval's width in grey values if asked."""
     scale = network.scale
@@ -240,7 +248,10 @@ def _upscaled(
         return result, half
     lr = given(values)
     overlap = network.reach + (0 if interval is None else REACH)
-    for piece in pieces((lr.shape[0], lr.shape[1]), tile, overlap):
+    parts = list(pieces((lr.shape[0], lr.shape[1]), tile, overlap))
+    for done, piece in enumerate(parts):
+        if progress is not None:
+            progress(done, len(parts))
         place, sr = piece.place(scale), network.run(lr[piece.seen])
         if interval is not None and half is not None:
             recorded = np.rint(lr[piece.seen] * 65535).astype(np.uint16)
@@ -281,14 +292,14 @@ class Enhanced:
         half_width: of the interval in grey values of the result, float32 `(h*scale, w*scale)`, if
             the method has one; that of the result before it became JPEG.
         origin: what the result says of how it was made.
-        data: the bytes of the result's file.
+        encode: returns the bytes of the result's file, made when first asked for.
     """
 
     values: Values
     sr: npt.NDArray[Any]
     half_width: FloatImage | None
     origin: Provenance
-    data: bytes
+    encode: Callable[[], bytes]
 
 
 def upscale_bytes(
@@ -299,6 +310,7 @@ def upscale_bytes(
     sixteen_bit: SixteenBit | None = None,
     suffix: str = ".png",
     most_pixels: int | None = None,
+    progress: Progress | None = None,
 ) -> Enhanced:
     """Super-resolve an image file in its own depth, from memory to memory.
 
@@ -312,6 +324,7 @@ def upscale_bytes(
         sixteen_bit: how 16-bit PNG and TIFF become 8-bit, see `formats.raster`; None: not at all.
         suffix: of the result, which decides its type (`written.type_of`); DICOM becomes DICOM.
         most_pixels: allowed; more are refused before they are decoded. None: the readers' limits.
+        progress: told how far it is; what it raises ends the work.
 
     Raises:
         ImageError: the file cannot be read, is too small or too large, or its result does not fit
@@ -326,9 +339,11 @@ def upscale_bytes(
 
         radiograph = dicom.read(data, name, most_pixels or dicom.MOST_PIXELS)
         with _naming(name):
-            sr, half = _upscaled(radiograph.values, method.network, method.tile, method.interval)
-        made = dicom_derived.encode(radiograph, sr, origin)
-        return Enhanced(radiograph.values, sr, half, origin, made)
+            sr, half = _upscaled(
+                radiograph.values, method.network, method.tile, method.interval, progress
+            )
+        made = dicom_derived.encode(radiograph, sr, origin)  # at once: it may be refused
+        return Enhanced(radiograph.values, sr, half, origin, lambda: made)
     values = read_values(data, name, most_pixels)
     if values.ignored:
         console.warn(ignored_text(name, ", ".join(values.ignored)))
@@ -338,10 +353,14 @@ def upscale_bytes(
     scale = method.network.scale
     with _naming(name):
         require_room(suffix, values.bits, tuple(side * scale for side in values.array.shape))
-        sr, half = _upscaled(values, method.network, method.tile, method.interval)
+        sr, half = _upscaled(values, method.network, method.tile, method.interval, progress)
     density = values.density and (values.density[0] * scale, values.density[1] * scale)
-    made = encode_grey(suffix, sr, values.bits, density, origin, values.profile)
-    return Enhanced(values, as_written(suffix, sr, made), half, origin, made)
+
+    @functools.cache
+    def encode() -> bytes:
+        return encode_grey(suffix, sr, values.bits, density, origin, values.profile)
+
+    return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode)
 
 
 @contextlib.contextmanager
@@ -374,11 +393,12 @@ def upscale_file(
     made = upscale_bytes(
         file_bytes(source), str(source), method, sixteen_bit=sixteen_bit, suffix=target.suffix
     )
+    data = made.encode()
     # The interval first: who has the one file has both.
     if made.half_width is not None:
         write_map(half_width_file(target), made.half_width, HALF_WIDTH, made.origin)
     with replacing(target) as temporary:
-        temporary.write_bytes(made.data)
+        temporary.write_bytes(data)
     return made
 
 

@@ -13,6 +13,7 @@ import io
 import os
 import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -188,12 +189,14 @@ def _jpeg_2000(
     return jpeg2000.with_bits(made, bits) if between else made
 
 
-def as_written(suffix: str, array: npt.NDArray[Any], data: bytes) -> npt.NDArray[Any]:
-    """Return what is in a file that was made of an array: another one where it is JPEG."""
+def as_written(
+    suffix: str, array: npt.NDArray[Any], encode: Callable[[], bytes]
+) -> npt.NDArray[Any]:
+    """Return what is in a file that is made of an array: another one where it is JPEG."""
     if type_of(suffix) != "JPEG":
         return array
     # The class itself, because Image.open limits the number of pixels.
-    return np.asarray(JpegImageFile(io.BytesIO(data)))
+    return np.asarray(JpegImageFile(io.BytesIO(encode())))
 
 
 def write_map(path: Path, values: FloatImage, what: str, provenance: Provenance) -> None:

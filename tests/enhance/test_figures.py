@@ -18,7 +18,7 @@ from tests.conftest import MakeImage
 
 def enhanced(values: Values, sr: npt.NDArray[Any]) -> Enhanced:
     """Return a result that is no file."""
-    return Enhanced(values, sr, None, Provenance("0", "none", "0", 4, "fp32"), b"")
+    return Enhanced(values, sr, None, Provenance("0", "none", "0", 4, "fp32"), bytes)
 
 
 def test_lr_psnr_is_that_of_the_scores(our_method: Method, make_image: MakeImage) -> None:

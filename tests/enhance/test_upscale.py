@@ -361,7 +361,7 @@ def test_pixels_of_less_than_a_nanometre_are_not_said(ours: Path, kind: str) -> 
     data = bytearray(saved(Image.fromarray(np.full((20, 20), 9, np.uint8)), "BMP"))
     data[38:46] = b"\xff\xff\xff\x7f" * 2
     made = upscale_bytes(bytes(data), "a.bmp", method(ours), suffix=kind)
-    assert read_values(made.data, kind).density is None
+    assert read_values(made.encode(), kind).density is None
 
 
 def test_a_file_says_how_it_was_made(ours: Path, make_image: MakeImage) -> None:
@@ -563,8 +563,18 @@ def test_bytes_become_what_a_file_becomes(ours: Path, make_image: MakeImage, suf
     Path("small.png").write_bytes(data)
     upscale_file(Path("small.png"), Path(f"large{suffix}"), method(ours))
     made = upscale_bytes(data, "any", method(ours), suffix=suffix)
-    assert made.data == Path(f"large{suffix}").read_bytes()
+    assert made.encode() == Path(f"large{suffix}").read_bytes()
     assert np.array_equal(made.values.array, array)
-    assert np.array_equal(made.sr, read_values(made.data, "x").array)
+    assert np.array_equal(made.sr, read_values(made.encode(), "x").array)
     with pytest.raises(ImageError, match="any has too many pixels"):
         upscale_bytes(data, "any", method(ours), most_pixels=array.size - 1)
+
+
+def test_progress_is_told_before_each_tile(ours: Path, make_image: MakeImage) -> None:
+    """Of an image of two by one."""
+    told: list[tuple[int, int]] = []
+    data = encode_png(make_image(0, 40, 20))
+    upscale_bytes(
+        data, "any", method(ours, tile=20), progress=lambda done, of: told.append((done, of))
+    )
+    assert told == [(0, 2), (1, 2)]
