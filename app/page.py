@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,11 @@ from app import texts
 from app.samples import SAMPLES, sample
 from app.uploads import plain, result_name, shown_name
 from app.viewer.show import WHITE, Panel, amplified, panel, reduction, show
-from app.work import Result, compare, compare_sample, enhance, figures
+from app.work import Result, busy, compare, compare_sample, enhance, figures
 from srpipe.core.errors import SrpipeError
 from srpipe.enhance.engine import load
 from srpipe.enhance.upscale import Method, method
 from srpipe.imaging.arrays import GreyImage
-from srpipe.models.released import DEFAULT, released_names
 from srpipe.trust.interval import RECORD
 
 OWN = "Your own"
@@ -26,13 +26,25 @@ LOW, HIGH = "low-resolution: enlarge it", "high-resolution: compare with it"
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a visitor asks for: of the same there is the same result."""
+
+    digest: str  # of the file
+    given: str
+    kind: str
+    model: str
+    alpha: float
+    consistent: bool
+
+
+@dataclass(frozen=True)
 class Shown:
     """A result as this session keeps it, until it shows another."""
 
-    key: tuple[str, ...]
+    asked: Asked
     panels: list[Panel]
     scores: dict[str, dict[str, float]]
-    data: bytes
+    encode: Callable[[], bytes]
     name: str
     told: str
     unusual: list[str]
@@ -70,8 +82,7 @@ def main() -> None:
             kind = st.radio("It is", [LOW, HIGH])
         else:
             st.caption("Synthetic: of nobody. High-resolution, made smaller, and enlarged again.")
-        names = [*released_names(), MIXTURE]
-        name = st.selectbox("Model", names, index=names.index(DEFAULT))
+        name = st.selectbox("Model", list(texts.MODELS))
         st.caption(texts.MODELS[name])
         alpha = 0.0
         if name == MIXTURE:
@@ -80,45 +91,33 @@ def main() -> None:
             "Consistent", help="The result, made smaller again, is the input within 8-bit rounding."
         )
     with right:
-        # One place for all that is shown: what comes next takes the place of what was there.
+        # One place, so that what was shown before is gone as soon as this run comes here.
         place = st.empty()
-        if source == OWN and upload is None:
+    if source == OWN and upload is None:
+        st.session_state.pop("shown", None)
+        place.info("Choose a file, or drop it on the field.")
+        return
+    given = source if upload is None else shown_name(upload.name)
+    data = b"" if upload is None else upload.getvalue()
+    asked = Asked(hashlib.sha256(data).hexdigest(), given, kind, name, alpha, consistent)
+    try:
+        shown = st.session_state.get("shown")
+        if shown is None or shown.asked != asked:
+            # A result is this session's alone, and the last one makes room first.
             st.session_state.pop("shown", None)
-            place.info("Choose a file, or drop it on the field.")
-            return
-        given = source if upload is None else shown_name(upload.name)
-        data = b"" if upload is None else upload.getvalue()
-        key = (hashlib.sha256(data).hexdigest(), given, kind, name, str(alpha), str(consistent))
-        try:
-            shown = _result(place, key, given, data, kind, loaded(name, alpha, consistent))
-        except SrpipeError as error:
-            st.session_state.pop("shown", None)
-            place.error(plain(str(error)))
-            return
+            with place:
+                used = loaded(name, alpha, consistent)
+            shown = _made(place, asked, data, used)
+            st.session_state["shown"] = shown
         with place.container():
             _show(shown)
-
-
-def _result(
-    place: DeltaGenerator, key: tuple[str, ...], given: str, data: bytes, kind: str, used: Method
-) -> Shown:
-    """Return what is to be shown, made now unless this session has it; old results go first."""
-    shown: Shown | None = st.session_state.get("shown")
-    if shown is None or shown.key != key:
-        # A result is this session's alone, and the last one makes room first.
-        st.session_state.pop("shown", None)
-        with place, st.spinner("Enhancing"):
-            result, told = _made(given, data, kind, used)
-        name = result_name(given, result.suffix, used.network.scale)
-        shown = Shown(
-            key, _panels(result, used), figures(result), result.data, name, told, result.unusual
-        )
-        st.session_state["shown"] = shown
-    return shown
+    except SrpipeError as error:
+        place.error(plain(str(error)))
 
 
 def _show(shown: Shown) -> None:
-    _warn(shown.unusual)
+    if shown.unusual:
+        st.warning(texts.OUT_OF_RANGE.format("; ".join(shown.unusual)))
     show(shown.panels)
     st.caption(shown.told)
     rows = [
@@ -128,33 +127,45 @@ def _show(shown: Shown) -> None:
     st.markdown("\n".join(["| | bicubic | SR |", "|---|---:|---:|", *rows]))
     st.download_button(
         f"Download {shown.name.rpartition('.')[2].upper()}",
-        shown.data,
+        shown.encode,
         shown.name,
         "application/octet-stream",
         on_click="ignore",
     )
 
 
-def _warn(unusual: list[str]) -> None:
-    if unusual:
-        st.warning(texts.OUT_OF_RANGE.format("; ".join(unusual)))
-
-
-def _made(given: str, data: bytes, kind: str, used: Method) -> tuple[Result, str]:
-    """Return the result, and what is told of how it was made."""
-    hr = sample(given) if given in SAMPLES and not data else None
+def _made(place: DeltaGenerator, asked: Asked, data: bytes, used: Method) -> Shown:
+    """Return the result; `place` tells meanwhile how far it is."""
     began = time.perf_counter()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal began
+        if done == 0:
+            began = time.perf_counter()  # the wait for others is over
+        place.progress(done / of, "Enhancing" if of == 1 else f"Enhancing: {done} of {of} parts")
+
+    place.progress(0.0, "Waiting for another image to be enhanced" if busy() else "Enhancing")
+    hr = sample(asked.given) if asked.given in SAMPLES and not data else None
     if hr is not None:
-        result = compare_sample(hr, used)
-    elif kind == HIGH:
-        result = compare(data, given, used)
+        result = compare_sample(hr, used, tell)
+    elif asked.kind == HIGH:
+        result = compare(data, asked.given, used, tell)
     else:
-        result = enhance(data, given, used)
+        result = enhance(data, asked.given, used, tell)
     took = time.perf_counter() - began
     told = f"{_size(result.lr)} to {_size(result.sr)} in {took:.2f} s on {used.device}."
     if (by := reduction(result.sr)) > 1:
         told += f" Shown at 1/{by} of this size; the download has all of it."
-    return result, told
+    how = f"alpha{asked.alpha}_x{used.network.scale}" if asked.model == MIXTURE else asked.model
+    return Shown(
+        asked=asked,
+        panels=_panels(result, used),
+        scores=figures(result),
+        encode=result.encode,
+        name=result_name(asked.given, how + "_consistent" * asked.consistent, result.suffix),
+        told=told,
+        unusual=result.unusual,
+    )
 
 
 def _panels(result: Result, used: Method) -> list[Panel]:

@@ -29,8 +29,8 @@ def shown_name(name: str) -> str:
     return (stem if len(stem) <= _SHOWN else stem[:_SHOWN] + "...") + suffix[:10]
 
 
-def result_name(name: str, suffix: str, scale: int) -> str:
+def result_name(name: str, how: str, suffix: str) -> str:
     """Return what the browser is to call the result: letters, digits and little else."""
     stem = os.path.splitext(name)[0]
     kept = "".join(each for each in stem if each.isalnum() or each in "-_.")[:_KEPT].strip(".")
-    return f"{kept or 'radiograph'}_x{scale}{suffix}"
+    return f"{kept or 'radiograph'}_{how}{suffix}"

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.uploads import MOST_PIXELS
-from srpipe.enhance.upscale import Enhanced, Method, upscale_bytes
+from srpipe.enhance.upscale import Enhanced, Method, Progress, upscale_bytes
 from srpipe.enhance.written import result_suffix
 from srpipe.formats.raster import Values, encode_png, is_dicom, read_values, to_eight_bits
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
@@ -35,7 +36,7 @@ class Result:
         half_width: float32 `(H, W)` of 1, of the interval around SR, if these weights have one that
             holds for their settings.
         unusual: why LR is out of the range that the default network was trained for.
-        data: the enhanced file.
+        encode: returns the enhanced file, which is made when first asked for.
         suffix: of its name.
     """
 
@@ -45,23 +46,30 @@ class Result:
     hr: GreyImage | None
     half_width: FloatImage | None
     unusual: list[str]
-    data: bytes
+    encode: Callable[[], bytes]
     suffix: str
 
 
-def enhance(data: bytes, name: str, method: Method) -> Result:
-    """Enhance a file as `srpipe upscale` does.
+def busy() -> bool:
+    """Say whether the next image has to wait for another."""
+    return _one_at_a_time.locked()
+
+
+def enhance(data: bytes, name: str, method: Method, progress: Progress | None = None) -> Result:
+    """Enhance a file as `srpipe upscale` does; `progress` is told as by `upscale_bytes`.
 
     Raises:
         SrpipeError: as for `upscale_bytes`; more than `MOST_PIXELS` are refused.
     """
     suffix = result_suffix(data, name)
     with _one_at_a_time:
-        made = upscale_bytes(data, name, method, suffix=suffix, most_pixels=MOST_PIXELS)
+        made = upscale_bytes(
+            data, name, method, suffix=suffix, most_pixels=MOST_PIXELS, progress=progress
+        )
         return _result(made, method, suffix)
 
 
-def compare(data: bytes, name: str, method: Method) -> Result:
+def compare(data: bytes, name: str, method: Method, progress: Progress | None = None) -> Result:
     """Downsample an HR file as 8 bits, enhance that, and keep HR to compare with.
 
     Raises:
@@ -70,13 +78,13 @@ def compare(data: bytes, name: str, method: Method) -> Result:
     with _one_at_a_time:
         values = _read(data, name, MOST_PIXELS * method.network.scale**2)
         hr = crop_to_multiple(to_eight_bits(values, "minmax"), method.network.scale)
-        return _compared(hr, name, method)
+        return _compared(hr, name, method, progress)
 
 
-def compare_sample(hr: GreyImage, method: Method) -> Result:
+def compare_sample(hr: GreyImage, method: Method, progress: Progress | None = None) -> Result:
     """Do the same with an image `uint8 (H, W)` at hand."""
     with _one_at_a_time:
-        return _compared(hr, "the sample", method)
+        return _compared(hr, "the sample", method, progress)
 
 
 def _read(data: bytes, name: str, most_pixels: int) -> Values:
@@ -87,14 +95,14 @@ def _read(data: bytes, name: str, most_pixels: int) -> Values:
     return dicom.read(data, name, most_pixels).values
 
 
-def _compared(hr: GreyImage, name: str, method: Method) -> Result:
+def _compared(hr: GreyImage, name: str, method: Method, progress: Progress | None) -> Result:
     scale = method.network.scale
     if 0 in hr.shape:
         lr = np.zeros((1, 1), np.uint8)  # too small, which is told below
     else:
         lr = downsample(np.ascontiguousarray(hr), scale)
     # By the way of a file, so that there is one way.
-    made = upscale_bytes(encode_png(lr), os.path.splitext(name)[0], method)
+    made = upscale_bytes(encode_png(lr), os.path.splitext(name)[0], method, progress=progress)
     return _result(made, method, ".png", hr)
 
 
@@ -113,7 +121,7 @@ def _result(made: Enhanced, method: Method, suffix: str, hr: GreyImage | None = 
         hr=hr,
         half_width=None if half is None else half / np.float32(high - low),
         unusual=reasons(given(made.values)),
-        data=made.encode(),
+        encode=made.encode,
         suffix=suffix,
     )
 

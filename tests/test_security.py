@@ -187,8 +187,8 @@ def test_the_page_shows_a_name_as_text(name: str) -> None:
     """In messages, without markup; and hands back a file whose name is letters and little else."""
     html = MarkdownIt("commonmark").render(plain(f"{shown_name(name)} is no image"))
     assert re.fullmatch(r"<p>[^<]*is no image</p>\n", html)
-    assert re.fullmatch(r"[\w.-]+_x4\.png", result_name(name, ".png", 4))
-    assert not result_name(name, ".png", 4).startswith(".")
+    assert re.fullmatch(r"[\w.-]+_x4\.png", result_name(name, "x4", ".png"))
+    assert not result_name(name, "x4", ".png").startswith(".")
 
 
 # ------------------------------------------------------------------ code in files

@@ -162,7 +162,7 @@ def sent(data: bytes, name: str, used: Method) -> tuple[str, str]:
         return WRONG, f"{values.array.shape} became {made.sr.shape}"
     if values.array.min() < values.low or values.array.max() > values.high:
         return WRONG, f"values beyond {values.low} to {values.high}"
-    work.enhance(data, name, used)
+    work.enhance(data, name, used).encode()
     try:
         work.compare(data, name, used)
     except ImageError as error:

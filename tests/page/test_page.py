@@ -184,7 +184,7 @@ def test_the_download_is_what_the_command_makes(
     upload(page, NASTY + suffix, data)
     name, made = downloaded(page, suffix[1:].upper())
     assert made == commanded(tmp_path, f"x{suffix}", data)
-    assert name == f"imgsrcxonerroralert1http3A..2Freda1Å_x4{suffix}"
+    assert name == f"imgsrcxonerroralert1http3A..2Freda1Å_plain_sr_x4{suffix}"
     assert list(pictures(page)) == ["Bicubic", "SR", "Interval half width", "Difference"]
     assert "LR-PSNR" in page.locator("table").inner_text()
     if suffix == ".png":
@@ -194,8 +194,8 @@ def test_the_download_is_what_the_command_makes(
 
 
 def test_a_mixture_is_that_of_its_alpha(visit: Open, make_image: MakeImage, tmp_path: Path) -> None:
-    """Chosen by keys; the download is what the command makes with the same alpha."""
-    data = png(make_image(2, 256, 200))
+    """Chosen by keys; the download is what the command makes with it, and its name has it."""
+    data = png(make_image(2, 96, 80))
     page = visit()
     upload(page, "a.png", data)
     _, first = downloaded(page, "PNG")
@@ -205,13 +205,42 @@ def test_a_mixture_is_that_of_its_alpha(visit: Open, make_image: MakeImage, tmp_
     slider = page.get_by_role("slider", name="Alpha")
     slider.focus()
     slider.press("ArrowRight")
-    # The old result is not to be had any more while the new one is made.
-    page.get_by_role("button", name="Download").wait_for(state="detached")
     page.get_by_text("alpha 0.6").wait_for()
-    _, made = downloaded(page, "PNG")
+    name, made = downloaded(page, "PNG")
+    assert name == "a_alpha0.6_x4.png"
     assert made == commanded(tmp_path, "a.png", data, "--alpha", "0.6")
     assert made != first
     assert list(pictures(page)) == ["Bicubic", "SR", "Difference"]
+
+
+def test_an_old_result_is_gone_while_a_new_one_is_made(visit: Open, make_image: MakeImage) -> None:
+    """Its pictures, scores and download, as soon as alpha moves; the page tells how far it is."""
+    page = visit()
+    upload(page, "a.png", png(make_image(4, 400, 400)))
+    page.get_by_role("button", name="Download").wait_for()
+    page.get_by_role("combobox", name="Model").click()
+    page.keyboard.type("a mixture")
+    page.keyboard.press("Enter")
+    page.get_by_text("alpha 0.5").wait_for()
+    page.get_by_role("button", name="Download").wait_for()
+    # At the first moment when the page says that it enhances, once alpha has moved.
+    page.evaluate(
+        """() => {
+          const old = () => document.querySelectorAll(".st-key-viewer, table, .stDownloadButton");
+          window.before = old().length;
+          window.told = new Promise((done) => new MutationObserver(() => {
+            const text = document.querySelector(".stProgress")?.innerText ?? "";
+            if (/of 4 parts/.test(text)) done([text.trim(), old().length]);
+          }).observe(document.body, { childList: true, subtree: true, characterData: true }));
+        }"""
+    )
+    page.get_by_role("slider", name="Alpha").press("ArrowRight")
+    told, left = page.evaluate("window.told")
+    assert re.fullmatch(r"Enhancing: [0-3] of 4 parts", told)
+    assert (page.evaluate("window.before"), left) == (3, 0)
+    page.get_by_text("alpha 0.6").wait_for()
+    assert list(pictures(page)) == ["Bicubic", "SR", "Difference"]
+    assert page.locator(".stProgress").count() == 0
 
 
 def test_two_visitors_at_once_see_their_own(

@@ -9,7 +9,7 @@ pytest.importorskip("starlette", reason="the page needs the extra app")
 
 from app.texts import MIXTURE, MODELS
 from app.uploads import MOST_BYTES, plain, result_name, shown_name
-from srpipe.models.released import released_names
+from srpipe.models.released import DEFAULT, released_names
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_results_have_harmless_names(name: str, wanted: str) -> None:
     """Of letters, digits, and - _ . between them."""
-    assert result_name(name, ".png", 4) == wanted
+    assert result_name(name, "x4", ".png") == wanted
 
 
 def test_messages_show_text_as_it_is() -> None:
@@ -47,5 +47,7 @@ def test_the_server_has_the_limit() -> None:
 
 
 def test_every_model_is_described() -> None:
-    """And none that is not there."""
-    assert sorted(MODELS) == sorted([*released_names(), MIXTURE])
+    """And none that is not there; the default comes first, and initial weights are left out."""
+    offered = [name for name in released_names() if not name.endswith("_base_x4")]
+    assert sorted(MODELS) == sorted([*offered, MIXTURE])
+    assert next(iter(MODELS)) == DEFAULT
