@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
@@ -65,9 +66,10 @@ def main() -> None:
     """Show the page."""
     st.set_page_config("Super-resolution of chest radiographs", layout="wide")
     st.header("Super-resolution of chest radiographs")
+    st.html(Path(__file__).with_name("page.css"))
     st.warning(texts.WARNING)
-    st.write(texts.WHAT)
     left, right = st.columns([1, 3], gap="medium")
+    st.write(texts.WHAT)
     for title, text in (("Method", texts.METHOD), ("Risks", texts.RISKS)):
         with st.expander(title):
             st.markdown(text)
@@ -82,6 +84,7 @@ def main() -> None:
             kind = st.radio("It is", [LOW, HIGH])
         else:
             st.caption("Synthetic: of nobody. High-resolution, made smaller, and enlarged again.")
+    with left, st.container(key="settings"):
         name = st.selectbox("Model", list(texts.MODELS))
         st.caption(texts.MODELS[name])
         alpha = 0.0

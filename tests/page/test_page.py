@@ -159,6 +159,17 @@ def test_keys_alone_move_the_slider_and_all_pictures(visit: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+def test_a_phone_shows_the_picture_first(visit: Open) -> None:
+    """Much of it without scrolling, the settings below; and speaks of no keys."""
+    page = visit(viewport=PHONE, has_touch=True, is_mobile=True)
+    pictures(page)
+    stage, model = page.locator(".compare"), page.get_by_role("combobox", name="Model")
+    assert stage.bounding_box()["y"] < 0.65 * PHONE["height"]
+    assert model.bounding_box()["y"] > page.locator(".panels").bounding_box()["y"]
+    assert page.get_by_text("Drag to move.").is_visible()
+    assert page.get_by_text("Keys in a picture").is_hidden()
+
+
 # ------------------------------------------------------------------ a file of one's own
 
 
