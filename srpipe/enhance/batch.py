@@ -221,7 +221,8 @@ def added_file(target: Path) -> Path:
 def write_report(path: Path, rows: Sequence[Row]) -> None:
     """Write a CSV file with a row a file; texts are `for_spreadsheets`.
 
-    Of a finished file, what an earlier report in its place measured is kept.
+    Of a finished file, what an earlier report in its place measured is kept, if that is no older
+    than the result, which may have been made in another way before.
 
     Raises:
         OutputError: it cannot be written.
@@ -239,9 +240,14 @@ def write_report(path: Path, rows: Sequence[Row]) -> None:
                 name: for_spreadsheets(value) if isinstance(value, str) else value
                 for name, value in asdict(row).items()
             }
-            if row.status == FINISHED:
+            if row.status == FINISHED and _modified(path) >= _modified(Path(row.output)):
                 told = former.get((told["input"], told["output"]), told) | {"status": FINISHED}
             writer.writerow(told)
+
+
+def _modified(path: Path) -> float:
+    """Return when a file was written; 0 for one that is not there."""
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _former(path: Path, names: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:

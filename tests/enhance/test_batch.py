@@ -1,6 +1,7 @@
 """Many files: each has an output of its own, is made once, and is accounted for."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +249,21 @@ def test_a_report_keeps_what_was_measured_of_finished_files(
         assert (after[1]["status"], after[1]["lr_psnr"]) == ("failed", "")
     write_report(path, list(enhance(jobs[:1], our_method, figures=True, overwrite=True)))
     assert _read(path)[0]["status"] == "made"
+
+
+def test_a_report_from_before_a_result_says_nothing_of_it(
+    our_method: Method, make_image: MakeImage
+) -> None:
+    """As after --overwrite with other weights and without a report."""
+    put("own/a.png", make_image=make_image)
+    jobs = plan([Path("own")], Path("out")).jobs
+    path = Path("report.csv")
+    write_report(path, list(enhance(jobs, our_method, figures=True)))
+    later = path.stat().st_mtime + 1
+    os.utime("out/a.png", (later, later))
+    write_report(path, list(enhance(jobs, our_method, figures=True)))
+    (row,) = _read(path)
+    assert (row["status"], row["lr_psnr"]) == ("finished", "")
 
 
 @pytest.mark.parametrize("former", [b"", b"a,b\n1,2\n", b"\x00\xff", b'"' + b"x" * 200_000])
