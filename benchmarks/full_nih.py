@@ -1,12 +1,16 @@
 """What all of NIH ChestX-ray14 costs at the settings of params.yaml, from measured speeds."""
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks import roofline
 from srpipe.core import environment
 from srpipe.data.packed import Pair
 from srpipe.data.pairs import to_pair
@@ -33,6 +37,8 @@ DOWNLOAD_BYTES_PER_SECOND = 12.5e6
 # busy, on one machine: measured on an AMD EPYC. More machines cannot be faster than that.
 SCHEDULER_SECONDS = 0.005
 MACHINES = (1, 4, 16)
+# For what a GPU would take, on a machine that has none.
+GPU = roofline.A100
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,18 @@ def measure_rates(png: Path, pair: Pair, params: Params, device: str, train: flo
     )
 
 
+def with_gpu(rates: Rates, train: float, params: Params) -> Rates:
+    """Return the rates of the same machine with a GPU, computed by the roofline model.
+
+    `train` is what the GPU trains, in HR megapixels a second; scores stay on the cores.
+    """
+    scale = params.downsample.scale
+    model = build_generator(params.train.generator, scale).eval()
+    lr = np.zeros((SIDE // scale, SIDE // scale), np.uint8)
+    upscale = roofline.seconds(lambda: super_resolve(model, lr, "cpu"), GPU)
+    return dataclasses.replace(rates, upscale=upscale, train=train, on_cpu=False)
+
+
 def sampled_share(settings: Baseline) -> float:
     """Return the share of the test images whose content distances are computed."""
     return min(1.0, settings.content_images / TEST_IMAGES)
@@ -153,8 +171,8 @@ def pixels_by_stage(settings: Train) -> dict[str, int]:
     }
 
 
-def text(rates: Rates, params: Params) -> str:
-    """Return the costs as Markdown."""
+def text(rates: Rates, params: Params, gpu: Rates | None = None) -> str:
+    """Return the costs as Markdown; `gpu` are the rates of the same machine with a GPU."""
     how = {
         "download": f"{ARCHIVE_BYTES / 1e9:.0f} GB at 100 Mbit/s (assumed)",
         "downsample": f"{IMAGES:,} x {rates.prepare * 1e3:.0f} ms / {rates.cores} cores",
@@ -166,17 +184,30 @@ def text(rates: Rates, params: Params) -> str:
     files = disk(params.downsample.scale)
     rows = [[f"disk, {name}", f"{each / 1e9:,.1f} GB"] for name, each in files.items()]
     rows.append(["disk, all", f"{sum(files.values()) / 1e9:,.1f} GB"])
-    over = [seconds(rates, params, machines) for machines in MACHINES]
-    shared = [[name, *(_time(each[name]) for each in over)] for name in over[0]]
-    shared.append(["all", *(_time(sum(each.values())) for each in over)])
     tables = (
         aligned_table(["stage", "from", "time"], times),
-        aligned_table(
-            [f"machines of {rates.cores} cores", *(str(machines) for machines in MACHINES)], shared
-        ),
+        _machines(rates, params, gpu),
         aligned_table(["room", ""], rows),
     )
     return "\n\n".join(tables)
+
+
+def _machines(rates: Rates, params: Params, gpu: Rates | None) -> str:
+    """Return the time of each stage, and their sum, on several machines and on one with a GPU."""
+    header = [f"machines of {rates.cores} cores", *(str(count) for count in MACHINES)]
+    machines = list(MACHINES)
+    over = [seconds(rates, params, count) for count in machines]
+    if gpu:
+        header.append(f"1 with an {GPU.name} (computed)")
+        machines.append(1)
+        over.append(seconds(gpu, params))
+    totals = [sum(each.values()) for each in over]
+    paired = zip(totals, machines, strict=True)
+    hours = [f"{total * count / 3600:,.0f}" for total, count in paired]
+    rows = [[name, *(_time(each[name]) for each in over)] for name in over[0]]
+    rows.append(["all", *(_time(total) for total in totals)])
+    rows.append(["cost, machine hours", *hours])
+    return aligned_table(header, rows)
 
 
 def _time(value: float) -> str:

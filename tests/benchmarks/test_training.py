@@ -57,7 +57,7 @@ def test_all_is_measured_and_told(
     assert (found["cpu"], found["device"]) == (cpu(), "cpu")
     out = capsys.readouterr().out
     assert cpu() in out
-    for words in ("our pixel step", "our loader, whole images", "| download", "disk, all"):
+    for words in ("our pixel step", "our loader, whole images", "| download", "disk, all", "A100"):
         assert words in out
 
 
@@ -95,6 +95,9 @@ def test_the_costs_of_all_of_nih_follow_from_the_speeds() -> None:
     text = full_nih.text(rates, params)
     for words in ("112,120 x 50 ms / 2 cores |", "166.9 GB |", "| machines of 2 cores | "):
         assert words in text
+    # What a machine costs an hour is another thing at each of its lenders.
+    hours = sum(seconds.values()) / 3600
+    assert f"| cost, machine hours | {hours:,.0f} |" in " ".join(text.split())
 
 
 def test_several_machines_share_image_work_alone() -> None:
