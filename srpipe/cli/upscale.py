@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from srpipe.cli.options import Commands, add_sixteen_bit, positive, raw_text, share
 from srpipe.core import console
+from srpipe.core.environment import emulates_bf16
 from srpipe.core.errors import DataError, SettingsError
 from srpipe.core.extras import require
 from srpipe.models.released import DEFAULT, released_names
@@ -151,6 +152,10 @@ def run(options: argparse.Namespace) -> None:
         tile=options.tile or DEFAULT_TILE,
         interval=options.interval,
     )
+    if options.precision == "bf16" and emulates_bf16(used.device):
+        console.warn(
+            f"this {used.device} emulates bf16, which takes many times as long as --precision fp32"
+        )
     rows = list(planned.refused)
     made = enhance(
         planned.jobs,

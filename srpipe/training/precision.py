@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from srpipe.core import environment
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -32,8 +34,7 @@ def choose(setting: str, device: str, discriminator: str) -> Precision:
         return Precision(setting == "bf16", setting == "bf16")
     kind = torch.device(device).type
     if kind == "cuda":
-        # Emulated bf16 counts as support unless excluded, and is slow.
-        there = torch.cuda.is_bf16_supported(including_emulation=False)
+        there = not environment.emulates_bf16(device)
         return Precision(there, there)
     if kind == "cpu" and torch.cpu._is_amx_tile_supported():
         return Precision(True, discriminator == "unet")

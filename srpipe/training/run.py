@@ -95,6 +95,11 @@ def announce(task: Task, hardware: Hardware) -> dict[str, str]:
         f"{precision['generator']}, discriminator in {precision['discriminator']}): "
         f"{len(task.train_rows)} training images"
     )
+    if hardware.precision.generator and environment.emulates_bf16(hardware.device):
+        console.warn(
+            f"this {hardware.device} emulates bf16, which takes many times as long as fp32: set "
+            "train.precision to auto or fp32"
+        )
     return precision | {"device": torch.device(hardware.device).type, "processes": str(processes)}
 
 

@@ -1,6 +1,8 @@
 """Device, processes and all else of the machine come from the environment; a wrong one is told."""
 
 import os
+import platform
+from pathlib import Path
 
 import pytest
 import torch
@@ -209,3 +211,21 @@ def test_wrong_seconds_are_refused(monkeypatch: pytest.MonkeyPatch, given: str) 
     monkeypatch.setenv("SRPIPE_CHECKPOINT_SECONDS", given)
     with pytest.raises(SettingsError, match=f"SRPIPE_CHECKPOINT_SECONDS is '{given}': allowed is"):
         environment.checkpoint_seconds()
+
+
+def test_bf16_is_emulated_where_the_cpu_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x86 with AVX-512 multiplies it (natively or by its units for float32), with less it does not;
+    of GPUs it is told by CUDA, and emulation does not count.
+    """
+    info = Path("/proc/cpuinfo")
+    if platform.machine() == "x86_64" and info.exists():
+        flags = next(line for line in info.read_text().splitlines() if line.startswith("flags"))
+        assert environment.emulates_bf16("cpu") is ("avx512bw" not in flags.split())
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert environment.emulates_bf16("cpu")
+    assert not environment.emulates_bf16("mps")
+    for there in (True, False):
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation, there=there: there
+        )
+        assert environment.emulates_bf16("cuda:1") is not there

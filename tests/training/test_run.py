@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from srpipe.core import environment
 from srpipe.core.files import sha256
 from srpipe.data.fingerprint import fingerprint
 from srpipe.data.packed import open_packed
@@ -95,6 +96,23 @@ def test_a_training_announces_itself(
     two = replace(hardware, group=Group(0, 2))
     assert run.announce(task, two) == {**record, "processes": "2"}
     assert "on cpu (2 processes; " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_emulated_bf16_is_warned_of(
+    left_alone: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    emulated: bool,
+) -> None:
+    """A training that would take many times as long says so, and what to set; fp32 does not."""
+    monkeypatch.chdir(left_alone)
+    monkeypatch.setattr(environment, "emulates_bf16", lambda device: emulated)
+    task = run.task_of(load_section("train", Train))
+    for bf16 in (True, False):
+        run.announce(task, Hardware(precision=Precision(bf16, bf16)))
+        warned = "warning: this cpu emulates bf16" in capsys.readouterr().err
+        assert warned is (bf16 and emulated)
 
 
 def test_what_decides_the_result_is_recorded(left_alone: Path) -> None:
