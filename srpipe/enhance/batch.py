@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from srpipe.core.errors import DataError, ImageError
+from srpipe.core import memory
+from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError
 from srpipe.core.files import for_spreadsheets, replacing
 from srpipe.enhance.figures import added_detail, added_share, lr_psnr
 from srpipe.enhance.upscale import (
@@ -20,6 +21,7 @@ from srpipe.enhance.upscale import (
 from srpipe.enhance.written import ADDED, said_of, type_of, write_map
 from srpipe.formats.listing import Listing, image_files, is_dicom_file
 from srpipe.formats.raster import DICOM_SUFFIXES, SUFFIXES, SixteenBit, file_bytes
+from srpipe.models.running import LESS
 from srpipe.runtime.given import given
 from srpipe.trust.range import measured, told, trained
 
@@ -145,7 +147,7 @@ def enhance(
     figures: bool = False,
     added: bool = False,
 ) -> Iterator[Row]:
-    """Super-resolve files one by one; one that cannot be read does not stop the others.
+    """Super-resolve files one by one; one that cannot be read, or fit, does not stop the others.
 
     Args:
         jobs: of a plan.
@@ -158,37 +160,59 @@ def enhance(
 
     Raises:
         OutputError: an output cannot be written.
-        CheckpointError, NotEnoughMemoryError: as for `upscale`.
+        CheckpointError: as for `upscale`.
     """
     for source, target in jobs:
-        started = time.monotonic()
         try:
-            if not overwrite and _finished(source, target, method, sixteen_bit, added):
-                yield Row(str(source), str(target), FINISHED)
-                continue
-            made = upscale_file(source, target, method, sixteen_bit)
-        except ImageError as error:
-            yield Row(str(source), str(target), FAILED, str(error))
-            continue
-        height, width = made.sr.shape
-        scale = method.network.scale
-        detail = added_detail(made.sr, scale) if figures or added else None
-        if added and detail is not None:
-            write_map(added_file(target), detail, ADDED, made.origin)
-        found = measured(given(made.values), trained())
-        yield Row(
-            str(source),
-            str(target),
-            MADE,
-            width=width,
-            height=height,
-            scale=scale,
-            lr_psnr=lr_psnr(made, scale) if figures else None,
-            added=None if detail is None else float(f"{added_share(detail, made.sr):.4g}"),
-            noise=round(found.noise, 4) if figures else None,
-            range="; ".join(told(found, trained())),
-            seconds=round(time.monotonic() - started, 3),
-        )
+            with memory.guarded(f"enhancing {source}", f"{LESS}."):
+                row = _enhanced(
+                    source, target, method, sixteen_bit, overwrite, figures=figures, added=added
+                )
+        except (ImageError, NotEnoughMemoryError) as error:
+            row = Row(str(source), str(target), FAILED, str(error))
+        yield row
+
+
+def _enhanced(
+    source: Path,
+    target: Path,
+    method: Method,
+    sixteen_bit: SixteenBit | None,
+    overwrite: bool,
+    *,
+    figures: bool,
+    added: bool,
+) -> Row:
+    """Enhance one file, see `enhance`.
+
+    Raises:
+        ImageError: it cannot be, or something else is in its place.
+        NotEnoughMemoryError: memory does not suffice for a tile.
+        OutputError, CheckpointError: as for `enhance`.
+    """
+    started = time.monotonic()
+    if not overwrite and _finished(source, target, method, sixteen_bit, added):
+        return Row(str(source), str(target), FINISHED)
+    made = upscale_file(source, target, method, sixteen_bit)
+    height, width = made.sr.shape
+    scale = method.network.scale
+    detail = added_detail(made.sr, scale) if figures or added else None
+    if added and detail is not None:
+        write_map(added_file(target), detail, ADDED, made.origin)
+    found = measured(given(made.values), trained())
+    return Row(
+        str(source),
+        str(target),
+        MADE,
+        width=width,
+        height=height,
+        scale=scale,
+        lr_psnr=lr_psnr(made, scale) if figures else None,
+        added=None if detail is None else float(f"{added_share(detail, made.sr):.4g}"),
+        noise=round(found.noise, 4) if figures else None,
+        range="; ".join(told(found, trained())),
+        seconds=round(time.monotonic() - started, 3),
+    )
 
 
 def _finished(

@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from srpipe.core import memory
 from srpipe.core.errors import CheckpointError
 
+# What helps where memory does not suffice.
+LESS = (
+    "Take smaller tiles (srpipe upscale --tile), a smaller image or a generator that needs less "
+    "(plain_sr_small_x4 the least), or close other programs"
+)
+
 
 @contextlib.contextmanager
 def guarded(shape: tuple[int, ...], scale: int, device: str) -> Iterator[None]:
@@ -19,11 +25,7 @@ def guarded(shape: tuple[int, ...], scale: int, device: str) -> Iterator[None]:
     Raises:
         NotEnoughMemoryError: memory does not suffice.
     """
-    advice = (
-        "Take smaller tiles (srpipe upscale --tile), a smaller image or a generator that needs "
-        "less (plain_sr_small_x4 the least), or close other programs"
-        + ("." if device == "cpu" else ", or set SRPIPE_DEVICE=cpu.")
-    )
+    advice = LESS + ("." if device == "cpu" else ", or set SRPIPE_DEVICE=cpu.")
     with memory.guarded(f"super-resolving {size(shape, scale)} on {device}", advice):
         yield
 

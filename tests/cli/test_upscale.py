@@ -399,12 +399,13 @@ def test_a_hard_kill_leaves_no_half_result(ours: Path, make_image: MakeImage) ->
     ("weights", "spare"), [("swift_srgan_x4", 500_000_000), ("plain_sr_x4", 48_000_000)]
 )
 def test_an_image_too_large_for_the_memory(tmp_path: Path, weights: str, spare: int) -> None:
-    """One message: which image, what size, how much was wanted, what helps; results before it stay.
+    """One message: which image, how much was wanted, what helps, and what size if it was the
+    network that wanted it (how much that wants depends on the CPU); the others are made.
 
     In a process of its own, with that many bytes to spare.
     """
     (tmp_path / "small").mkdir()
-    for name, side in (("a.png", 32), ("b.png", 384)):
+    for name, side in (("a.png", 32), ("b.png", 384), ("c.png", 32)):
         Image.fromarray(np.full((side, side), 90, np.uint8)).save(tmp_path / "small" / name)
     arguments = ["upscale", "--images", "small", "--out", "large", "--weights", weights]
     done = limited(
@@ -422,10 +423,31 @@ def test_an_image_too_large_for_the_memory(tmp_path: Path, weights: str, spare: 
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
     assert re.fullmatch(
-        r"error: small/b\.png: memory does not suffice for super-resolving 384x384 pixels to "
-        r"1536x1536 on cpu: another [1-9]\d* MB were not to be had\. Take smaller tiles \(srpipe "
-        r"upscale --tile\), a smaller image or a generator that needs less \(plain_sr_small_x4 the "
-        r"least\), or close other programs\.",
+        r" *(small/b\.png: memory does not suffice for super-resolving 384x384 pixels to 1536x1536 "
+        r"on cpu: another [1-9]\d* MB|memory does not suffice for enhancing small/b\.png: another "
+        r"[1-9][\d.]* [KM]iB) were not to be had\. Take smaller tiles \(srpipe upscale --tile\), a "
+        r"smaller image or a generator that needs less \(plain_sr_small_x4 the least\), or close "
+        r"other programs\.",
         message,
     )
-    assert list(upscaled(tmp_path / "large")) == ["a.png"]
+    assert "error: 1 of 3 images were not made" in done.stderr
+    assert list(upscaled(tmp_path / "large")) == ["a.png", "c.png"]
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_emulated_bf16_is_warned_of(
+    tmp_path: Path,
+    make_image: MakeImage,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    emulated: bool,
+) -> None:
+    """Where it would take many times as long as what is the default."""
+    monkeypatch.setattr("srpipe.cli.upscale.emulates_bf16", lambda device: emulated)
+    Image.fromarray(make_image(0, 20, 24)).save(tmp_path / "a.png")
+    for precision in ("fp32", "bf16"):
+        out = tmp_path / precision
+        main(["upscale", str(tmp_path / "a.png"), "-o", str(out), "--precision", precision])
+        warned = "warning: this cpu emulates bf16" in capsys.readouterr().err
+        assert warned is (emulated and precision == "bf16")
+        assert (out / "a.png").is_file()
