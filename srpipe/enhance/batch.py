@@ -198,7 +198,7 @@ def _enhanced(
     scale = method.network.scale
     detail = added_detail(made.sr, scale) if figures or added else None
     if added and detail is not None:
-        write_map(added_file(target), detail, ADDED, made.origin)
+        write_map(added_file(target), detail, ADDED, made.origin, made.density)
     found = measured(given(made.values), trained())
     return Row(
         str(source),

@@ -293,6 +293,7 @@ class Enhanced:
             the method has one; that of the result before it became JPEG.
         origin: what the result says of how it was made.
         encode: returns the bytes of the result's file, made when first asked for.
+        density: pixels a metre of the result, across and down, where a file that is not DICOM says.
     """
 
     values: Values
@@ -300,6 +301,7 @@ class Enhanced:
     half_width: FloatImage | None
     origin: Provenance
     encode: Callable[[], bytes]
+    density: tuple[float, float] | None = None
 
 
 def upscale_bytes(
@@ -360,7 +362,7 @@ def upscale_bytes(
     def encode() -> bytes:
         return encode_grey(suffix, sr, values.bits, density, origin, values.profile)
 
-    return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode)
+    return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode, density)
 
 
 @contextlib.contextmanager
@@ -396,7 +398,8 @@ def upscale_file(
     data = made.encode()
     # The interval first: who has the one file has both.
     if made.half_width is not None:
-        write_map(half_width_file(target), made.half_width, HALF_WIDTH, made.origin)
+        path = half_width_file(target)
+        write_map(path, made.half_width, HALF_WIDTH, made.origin, made.density)
     with replacing(target) as temporary:
         temporary.write_bytes(data)
     return made

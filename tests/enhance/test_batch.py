@@ -220,6 +220,22 @@ def test_added_detail_is_written_beside_a_result(our_method: Method, make_image:
     assert [each.status for each in enhance(jobs, our_method, added=True)] == [MADE]
 
 
+@pytest.mark.parametrize("kind", ["a.png", "a.tif", "a.jpg", "a.bmp"])
+def test_maps_have_the_size_of_their_result(make_image: MakeImage, kind: str) -> None:
+    """Pixels as many times smaller than the input's, where it says; across is not down."""
+    image, form = Image.fromarray(make_image(0, 20, 24)), {"png": "PNG", "tif": "TIFF"}
+    form |= {"jpg": "JPEG", "bmp": "BMP"}
+    Path(kind).write_bytes(saved(image, form[kind[-3:]], dpi=(100, 50)))
+    Path("none.png").write_bytes(saved(image, "PNG"))
+    jobs = [*plan([Path(kind)], Path("out")).jobs, (Path("none.png"), Path("out/none.png"))]
+    list(enhance(jobs, method("plain_sr_x4", device="cpu", interval=True), added=True))
+    for ending in ("interval.tif", "added.tif"):
+        with Image.open(f"{jobs[0][1]}.{ending}") as found:
+            assert found.info["dpi"] == pytest.approx((400, 200), rel=1e-3)
+        with Image.open(f"out/none.png.{ending}") as found:
+            assert not {282, 283} & found.tag_v2.keys()  # Pillow says 1 dpi where nothing is said
+
+
 def test_what_is_out_of_range_is_told(our_method: Method) -> None:
     """Whatever the depth; not of what was finished before, which is not looked at again."""
     chest = render(Exposure(1, 0, 14), 256)
