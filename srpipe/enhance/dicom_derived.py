@@ -5,7 +5,9 @@ its own:
 
     identity        new SOP Instance and Series Instance UIDs, made from those of the input, the
                     weights, the settings and the pixels: the same input gives the same file, and
-                    images of one series stay in one. Patient, study and equipment stay.
+                    images of one series stay in one. Its number is a hundred times the input's and
+                    one, so that lists do not show two series of one number; without a number, none.
+                    Patient, study and equipment stay.
     pixels          in the stored grey scale of the input: bits, sign, MONOCHROME1 or 2, padding,
                     rescale, LUTs and windows are the input's. The smallest and the largest pixel
                     value, where given, are the new ones; of a series they are removed.
@@ -93,6 +95,7 @@ def _encoded(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenanc
     _put_pixels(dataset, radiograph, sr)
     _put_places(dataset, provenance.scale)
     _put_origin(dataset, provenance)
+    dataset.SeriesNumber = series_number(dataset, 1)
     if dataset.file_meta.TransferSyntaxUID in _LOSSY and "LossyImageCompression" not in dataset:
         dataset.LossyImageCompression = "01"
     dataset.preamble = bytes(128)
@@ -101,6 +104,18 @@ def _encoded(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenanc
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def series_number(dataset: Dataset, place: int) -> int | None:
+    """Return a number for a series that is made from one: a hundred times its number, and a place.
+
+    None, which is allowed, where that has no number from 1, or one too large for it.
+    """
+    try:
+        number = 100 * int(dataset.SeriesNumber) + place
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return number if 100 < number < 2**31 else None  # the range of IS
 
 
 def _put_pixels(dataset: Dataset, radiograph: Radiograph, sr: npt.NDArray[Any]) -> None:

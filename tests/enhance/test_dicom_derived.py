@@ -213,6 +213,32 @@ def test_it_is_another_image_of_the_same_patient_and_study(our_method: Method) -
     assert derived(dataset, our_method).SOPInstanceUID != second.SOPInstanceUID
 
 
+@pytest.mark.parametrize(
+    ("number", "wanted"),
+    [
+        ("3", 301),
+        ("21474836", 2147483601),
+        ("21474837", None),
+        ("0", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_its_series_has_a_number_of_its_own(
+    our_method: Method, number: str | None, wanted: int | None
+) -> None:
+    """That of the input and two digits more; none where that has none, or is too large."""
+    assert derived(made(SeriesNumber=number), our_method)["SeriesNumber"].value == wanted
+
+
+def test_a_series_number_that_is_none_is_left_out(our_method: Method) -> None:
+    """As devices write it against the rules."""
+    data = encoded(made(SeriesNumber="12345678")).replace(b"12345678", b"thorax 1")
+    Path("in.dcm").write_bytes(data)
+    upscale_file(Path("in.dcm"), Path("out.dcm"), our_method)
+    assert dcmread("out.dcm").SeriesNumber is None
+
+
 def test_it_says_that_it_is_derived_from_what_and_how(our_method: Method) -> None:
     """In the attributes of the standard; what was said of the input stays beside it."""
     equipment = Dataset()
