@@ -18,6 +18,7 @@ a decoder, files without their header (DICM at byte 128), files that are cut, an
 allowed, by what the file says before anything is unpacked (`dicom_size`).
 """
 
+import io
 import re
 import struct
 import warnings
@@ -29,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_partial
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
@@ -60,6 +62,8 @@ CLASSES = (
     DigitalXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
 )
+# Bytes of a file that hold its SOP class, which comes first.
+START = 4096
 # Four times the largest detectors have.
 MOST_PIXELS = 2**26
 # What pydicom and its decoders raise on damaged data, or when they write it again.
@@ -86,6 +90,7 @@ _ALLOWED = (
 )
 _MEND = "Replace the file by an intact copy, or move it away."
 _SAID = 300  # characters of an error
+_IMAGE_TYPE = 0x00080008
 _NEEDED = (
     "SOPInstanceUID",
     "PhotometricInterpretation",
@@ -158,6 +163,30 @@ def read(data: bytes, name: str, most_pixels: int = MOST_PIXELS) -> Radiograph:
         raise ImageError(f"{name} {first_line(error)}. {_ALLOWED}.") from error
     except FAULTS as error:
         raise ImageError(f"{name} is damaged: {first_line(error)}. {_MEND}") from error
+
+
+def other_kind(start: bytes) -> str:
+    """Say what a DICOM file is that holds no image to enhance, by its beginning.
+
+    Reports, key objects, presentation states, plans, the DICOMDIR: whatever DICOM names a storage,
+    and not an image storage.
+
+    Args:
+        start: `START` bytes of the file, or all of it.
+
+    Returns:
+        The kind, such as "Basic Text SR"; "" for images, of whatever kind, and if it is not known.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = read_partial(io.BytesIO(start), lambda tag, _vr, _length: tag > _IMAGE_TYPE)
+            kind = UID(found.file_meta.get("MediaStorageSOPClassUID", "")).name
+            if "Storage" in kind and "Image" not in kind:
+                return kind.removesuffix(" Storage")
+            return ""
+    except FAULTS:
+        return ""
 
 
 def first_line(error: Exception) -> str:
