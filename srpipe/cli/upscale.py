@@ -92,14 +92,14 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--interval",
         action="store_true",
-        help="beside each result, RESULT.interval.tif: half the width of the interval that HR is "
-        "in, in grey values of the result (for weights that carry one)",
+        help="beside each result, RESULT.interval.tif (of DICOM .dcm): half the width of the "
+        "interval that HR is in, in grey values of the result (for weights that carry one)",
     )
     parser.add_argument(
         "--added",
         action="store_true",
-        help="beside each result, RESULT.added.tif: the part of it that the input does not "
-        "determine, around 0, in grey values of the result",
+        help="beside each result, RESULT.added.tif (of DICOM .dcm): the part of it that the input "
+        "does not determine, around 0, in grey values of the result",
     )
     parser.add_argument(
         "--report",

@@ -202,7 +202,7 @@ def as_written(
     return np.asarray(JpegImageFile(io.BytesIO(encode())))
 
 
-def write_map(
+def write_floats(
     path: Path,
     values: FloatImage,
     what: str,

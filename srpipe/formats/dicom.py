@@ -12,10 +12,11 @@ images for presentation or for processing, and secondary captures of one frame. 
 The values are the stored ones: modality LUT, rescale, VOI LUT and window are not applied. They
 stay in the file, and hold for results as they do for the input: both are in one grey scale.
 
-Refused by name: other SOP classes (CT, MR, mammography, dose, reports), several frames, colour,
-overlays within the words of pixels, values beyond the stored bits, big endian and syntaxes without
-a decoder, files without their header (DICM at byte 128), files that are cut, and more pixels than
-allowed, by what the file says before anything is unpacked (`dicom_size`).
+Refused by name: other SOP classes (CT, MR, mammography, dose, reports), maps that lie beside
+results (`MAPS`), several frames, colour, overlays within the words of pixels, values beyond the
+stored bits, big endian and syntaxes without a decoder, files without their header (DICM at byte
+128), files that are cut, and more pixels than allowed, by what the file says before anything is
+unpacked (`dicom_size`).
 """
 
 import io
@@ -62,7 +63,10 @@ CLASSES = (
     DigitalXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
 )
-# Bytes of a file that hold its SOP class, which comes first.
+# Values of Image Type of the maps that are written beside results, and what they are.
+INTERVAL, ADDED = "SRPIPE_INTERVAL", "SRPIPE_ADDED"
+MAPS = {INTERVAL: "interval of a result", ADDED: "added detail of a result"}
+# Bytes of a file that hold its SOP class and Image Type, which come first.
 START = 4096
 # Four times the largest detectors have.
 MOST_PIXELS = 2**26
@@ -169,7 +173,7 @@ def other_kind(start: bytes) -> str:
     """Say what a DICOM file is that holds no image to enhance, by its beginning.
 
     Reports, key objects, presentation states, plans, the DICOMDIR: whatever DICOM names a storage,
-    and not an image storage.
+    and not an image storage; and the maps beside results.
 
     Args:
         start: `START` bytes of the file, or all of it.
@@ -184,9 +188,15 @@ def other_kind(start: bytes) -> str:
             kind = UID(found.file_meta.get("MediaStorageSOPClassUID", "")).name
             if "Storage" in kind and "Image" not in kind:
                 return kind.removesuffix(" Storage")
-            return ""
+            return _map_of(found)
     except FAULTS:
         return ""
+
+
+def _map_of(dataset: Dataset) -> str:
+    """Return what a map beside a result is; "" if it is none."""
+    kind = dataset.get("ImageType") or ()
+    return next((told for name, told in MAPS.items() if name in kind), "")
 
 
 def first_line(error: Exception) -> str:
@@ -229,6 +239,8 @@ def _require_kind(dataset: Dataset) -> None:
         raise ValueError("it does not say what it is (SOP class)")
     if kind not in CLASSES:
         raise _UnsuitableError(f"is of the SOP class {kind.name}")
+    if found := _map_of(dataset):
+        raise _UnsuitableError(f"is the {found}, which is not enhanced")
     missing = [each for each in _NEEDED if dataset.get(each) in (None, "", b"")]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")

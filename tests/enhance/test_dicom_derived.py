@@ -1,9 +1,6 @@
 """A super-resolved radiograph is a valid DICOM file that says what it is derived from, and how."""
 
-import hashlib
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from srpipe.core.errors import ImageError, OutputError
 from srpipe.enhance.dicom_derived import encode
 from srpipe.enhance.upscale import Method, origin_of, upscale_file, upscale_values
 from srpipe.formats.dicom import read
+from tests.formats.checked import complaints, needs_dcmtk, needs_dicom3tools, raw_pixels
 from tests.formats.radiographs import STUDY, encoded, lookup_table, radiograph, stored
 
 
@@ -353,19 +351,6 @@ def test_a_target_that_cannot_be_written_is_told(our_method: Method) -> None:
 # ------------------------------------------------------------------ checked by others
 
 
-def complaints(path: Path) -> set[str]:
-    """Return what dciodvfy calls errors, without the values that it quotes."""
-    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-    lines = (done.stdout + done.stderr).splitlines()
-    assert any("Image" in line for line in lines)  # it knows what it looks at
-    return {line for line in lines if line.startswith("Error")}
-
-
-needs_dicom3tools = pytest.mark.skipif(
-    shutil.which("dciodvfy") is None, reason="dciodvfy is not there: install dicom3tools"
-)
-
-
 @needs_dicom3tools
 def test_dciodvfy_finds_no_error_in_a_made_radiograph(our_method: Method) -> None:
     """Nor in what it was made from."""
@@ -393,13 +378,11 @@ def test_real_results_have_no_errors_that_their_inputs_have_not(
     assert {line for line in new if "Referenced SOP Instance UID" not in line} == set()
 
 
-@pytest.mark.skipif(shutil.which("dcmdump") is None, reason="dcmdump is not there: install dcmtk")
+@needs_dcmtk
 def test_dcmtk_reads_the_pixels(our_method: Method) -> None:
     """The same bytes as pydicom."""
     found = derived(made(), our_method)
-    subprocess.run(["dcmdump", "+W", ".", "out.dcm"], check=True, capture_output=True)
-    (raw,) = Path().glob("*.raw")
-    assert hashlib.sha256(raw.read_bytes()).digest() == hashlib.sha256(found.PixelData).digest()
+    assert raw_pixels(Path("out.dcm")) == found.PixelData
 
 
 def test_real_attributes_are_kept(our_method: Method, dicom_sample: Path) -> None:
