@@ -135,6 +135,34 @@ def test_what_is_finished_is_not_made_again(our_method: Method, make_image: Make
     assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * count
 
 
+def test_an_image_that_is_added_later_replaces_no_result(
+    our_method: Method, make_image: MakeImage
+) -> None:
+    """One of the same stem: where types are kept, only it is made. Where its name is taken by the
+    result of another, that is told, and the other gets its longer name; --overwrite gives both
+    theirs.
+    """
+
+    def run(*, lossless: bool, overwrite: bool = False) -> list[tuple[str, str, str]]:
+        jobs = plan([Path("own")], Path("out"), lossless=lossless).jobs
+        rows = enhance(jobs, our_method, overwrite=overwrite)
+        return [(Path(row.input).name, Path(row.output).name, row.status) for row in rows]
+
+    put("own/c.jpg", make_image=make_image)
+    assert run(lossless=False) == [("c.jpg", "c.jpg", MADE)]
+    assert run(lossless=True) == [("c.jpg", "c.png", MADE)]
+    taken = Path("out/c.png").read_bytes()
+    Image.fromarray(make_image(1, 20, 24)).save("own/c.png")
+    assert run(lossless=True) == [("c.jpg", "c.jpg.png", MADE), ("c.png", "c.png", FAILED)]
+    assert Path("out/c.png").read_bytes() == taken == Path("out/c.jpg.png").read_bytes()
+    both = [("c.jpg", "c.jpg.png"), ("c.png", "c.png")]
+    assert run(lossless=True, overwrite=True) == [(*each, MADE) for each in both]
+    assert run(lossless=True) == [(*each, FINISHED) for each in both]
+    Path("out/c.png").unlink()
+    assert run(lossless=False) == [("c.jpg", "c.jpg", FINISHED), ("c.png", "c.png", MADE)]
+    assert run(lossless=False) == [("c.jpg", "c.jpg", FINISHED), ("c.png", "c.png", FINISHED)]
+
+
 def test_another_version_counts_as_finished(
     our_method: Method, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
