@@ -34,7 +34,7 @@ weights and settings, is not made again; another file in its place is kept and t
 rounding of 8 bits: nothing in the input is lost, its noise included.
 
 A file that fails does not stop the others: the end names it and why, and the exit code is 1. Files
-of other kinds are counted.
+of other kinds are counted, as are reports and what else a DICOM study holds beside images.
 
 An image that is unlike what plain_sr_x4 was trained for (small, noisy, turned, inverted, no chest)
 is enhanced, with a warning: docs/out_of_range.md says what is told and what is missed.
@@ -92,14 +92,14 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "--interval",
         action="store_true",
-        help="beside each result, RESULT.interval.tif: half the width of the interval that HR is "
-        "in, in grey values of the result (for weights that carry one)",
+        help="beside each result, RESULT.interval.tif (of DICOM .dcm): half the width of the "
+        "interval that HR is in, in grey values of the result (for weights that carry one)",
     )
     parser.add_argument(
         "--added",
         action="store_true",
-        help="beside each result, RESULT.added.tif: the part of it that the input does not "
-        "determine, around 0, in grey values of the result",
+        help="beside each result, RESULT.added.tif (of DICOM .dcm): the part of it that the input "
+        "does not determine, around 0, in grey values of the result",
     )
     parser.add_argument(
         "--report",

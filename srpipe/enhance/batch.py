@@ -11,14 +11,14 @@ from srpipe.core import memory
 from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError
 from srpipe.core.files import for_spreadsheets, replacing
 from srpipe.enhance.figures import added_detail, added_share, lr_psnr
+from srpipe.enhance.maps import map_file
 from srpipe.enhance.upscale import (
     Method,
-    half_width_file,
     origin_of,
     targets,
     upscale_file,
 )
-from srpipe.enhance.written import ADDED, said_of, type_of, write_map
+from srpipe.enhance.written import ADDED, HALF_WIDTH, said_of, type_of
 from srpipe.formats.listing import Listing, image_files, is_dicom_file
 from srpipe.formats.raster import DICOM_SUFFIXES, SUFFIXES, SixteenBit, file_bytes
 from srpipe.models.running import LESS
@@ -156,7 +156,7 @@ def enhance(
         overwrite: make what is there anew. Without it what was made so is finished, and what was
             not is refused.
         figures: measure LR-PSNR, added detail and noise. What is out of range is always told.
-        added: write the added detail beside each result, into `added_file`.
+        added: write the added detail beside each result (`maps`).
 
     Raises:
         OutputError: an output cannot be written.
@@ -198,7 +198,7 @@ def _enhanced(
     scale = method.network.scale
     detail = added_detail(made.sr, scale) if figures or added else None
     if added and detail is not None:
-        write_map(added_file(target), detail, ADDED, made.origin)
+        made.write_map(target, ADDED, detail)
     found = measured(given(made.values), trained())
     return Row(
         str(source),
@@ -232,14 +232,8 @@ def _finished(
             "replaces it, another --out keeps it"
         )
     # These may be left there from a result before this one.
-    beside = [half_width_file(target)] * (method.interval is not None)
-    beside += [added_file(target)] * added
-    return all(origin.made(said_of(each)) for each in beside)
-
-
-def added_file(target: Path) -> Path:
-    """Return the file of the added detail beside a result."""
-    return target.with_name(f"{target.name}.added.tif")
+    beside = [HALF_WIDTH] * (method.interval is not None) + [ADDED] * added
+    return all(origin.made(said_of(map_file(target, what))) for what in beside)
 
 
 def write_report(path: Path, rows: Sequence[Row]) -> None:

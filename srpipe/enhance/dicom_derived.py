@@ -5,7 +5,9 @@ its own:
 
     identity        new SOP Instance and Series Instance UIDs, made from those of the input, the
                     weights, the settings and the pixels: the same input gives the same file, and
-                    images of one series stay in one. Patient, study and equipment stay.
+                    images of one series stay in one. Its number is a hundred times the input's and
+                    one, so that lists do not show two series of one number; without a number, none.
+                    Patient, study and equipment stay.
     pixels          in the stored grey scale of the input: bits, sign, MONOCHROME1 or 2, padding,
                     rescale, LUTs and windows are the input's. The smallest and the largest pixel
                     value, where given, are the new ones; of a series they are removed.
@@ -93,6 +95,7 @@ def _encoded(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenanc
     _put_pixels(dataset, radiograph, sr)
     _put_places(dataset, provenance.scale)
     _put_origin(dataset, provenance)
+    dataset.SeriesNumber = _series_number(dataset)
     if dataset.file_meta.TransferSyntaxUID in _LOSSY and "LossyImageCompression" not in dataset:
         dataset.LossyImageCompression = "01"
     dataset.preamble = bytes(128)
@@ -101,6 +104,18 @@ def _encoded(radiograph: Radiograph, sr: npt.NDArray[Any], provenance: Provenanc
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def _series_number(dataset: Dataset) -> int | None:
+    """Return a number for the series that is made from one: a hundred times its number, and one.
+
+    None, which is allowed, where that has no number from 1, or one too large for it.
+    """
+    try:
+        number = 100 * int(dataset.SeriesNumber) + 1
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return number if 100 < number < 2**31 else None  # the range of IS
 
 
 def _put_pixels(dataset: Dataset, radiograph: Radiograph, sr: npt.NDArray[Any]) -> None:
@@ -159,16 +174,9 @@ def _enlarge_overlay(dataset: Dataset, group: int, scale: int) -> None:
 
 def _put_origin(dataset: Dataset, provenance: Provenance) -> None:
     said = str(provenance)
-    source = Dataset()
-    source.ReferencedSOPClassUID = dataset.SOPClassUID
-    source.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
-    source.SpatialLocationsPreserved = "YES"
-    source.PurposeOfReferenceCodeSequence = [
-        _code("121322", "Source image for image processing operation")
-    ]
-    dataset.SourceImageSequence = [source]
+    dataset.SourceImageSequence = [source_image(dataset)]
     equipment = Dataset()
-    equipment.PurposeOfReferenceCodeSequence = [_code("109102", "Processing Equipment")]
+    equipment.PurposeOfReferenceCodeSequence = [code("109102", "Processing Equipment")]
     equipment.Manufacturer = "srpipe"
     equipment.ManufacturerModelName = (
         provenance.model.encode("ascii", "replace").decode()[:_LONG_STRING].replace("\\", "?")
@@ -176,7 +184,7 @@ def _put_origin(dataset: Dataset, provenance: Provenance) -> None:
     equipment.SoftwareVersions = provenance.software
     equipment.ContributionDescription = said
     _append(dataset, "ContributingEquipmentSequence", equipment)
-    _append(dataset, "DerivationCodeSequence", _code("113085", "Spatial resampling"))
+    _append(dataset, "DerivationCodeSequence", code("113085", "Spatial resampling"))
     before = dataset.get("DerivationDescription")
     dataset.DerivationDescription = f"{said} Before: {before}"[:_SHORT_TEXT] if before else said
     kept = list(dataset.get("ImageType") or [])[2:]
@@ -192,11 +200,24 @@ def _put_origin(dataset: Dataset, provenance: Provenance) -> None:
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[dataset.SOPInstanceUID, *how, pixels])
 
 
+def source_image(dataset: Dataset) -> Dataset:
+    """Return the item of Source Image Sequence that refers to an image."""
+    source = Dataset()
+    source.ReferencedSOPClassUID = dataset.SOPClassUID
+    source.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
+    source.SpatialLocationsPreserved = "YES"
+    source.PurposeOfReferenceCodeSequence = [
+        code("121322", "Source image for image processing operation")
+    ]
+    return source
+
+
 def _append(dataset: Dataset, keyword: str, item: Dataset) -> None:
     setattr(dataset, keyword, [*(dataset.get(keyword) or []), item])
 
 
-def _code(value: str, meaning: str) -> Dataset:
+def code(value: str, meaning: str, scheme: str = "DCM") -> Dataset:
+    """Return an item of a code sequence."""
     item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     return item

@@ -28,6 +28,7 @@ from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, Sett
 from srpipe.core.files import replacing, sha256
 from srpipe.enhance import engine
 from srpipe.enhance.engine import Precision
+from srpipe.enhance.maps import write_map
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
 from srpipe.enhance.written import (
@@ -36,7 +37,6 @@ from srpipe.enhance.written import (
     encode_grey,
     require_room,
     result_suffix,
-    write_map,
 )
 from srpipe.formats.listing import start_of
 from srpipe.formats.raster import (
@@ -293,6 +293,7 @@ class Enhanced:
             the method has one; that of the result before it became JPEG.
         origin: what the result says of how it was made.
         encode: returns the bytes of the result's file, made when first asked for.
+        density: pixels a metre of the result, across and down, where a file that is not DICOM says.
     """
 
     values: Values
@@ -300,6 +301,11 @@ class Enhanced:
     half_width: FloatImage | None
     origin: Provenance
     encode: Callable[[], bytes]
+    density: tuple[float, float] | None = None
+
+    def write_map(self, target: Path, what: str, values: FloatImage) -> None:
+        """Write a map of the result beside its file: `maps.write_map`."""
+        write_map(target, what, values, self.origin, density=self.density, encode=self.encode)
 
 
 def upscale_bytes(
@@ -360,7 +366,7 @@ def upscale_bytes(
     def encode() -> bytes:
         return encode_grey(suffix, sr, values.bits, density, origin, values.profile)
 
-    return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode)
+    return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode, density)
 
 
 @contextlib.contextmanager
@@ -377,7 +383,7 @@ def upscale_file(
 ) -> Enhanced:
     """Super-resolve an image file, see `upscale_bytes`; on an error the old file stays.
 
-    If `method` has an interval, its half width is in `half_width_file(target)`.
+    If `method` has an interval, its half width is beside it (`maps`).
 
     Args:
         source: PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM, by its content.
@@ -396,7 +402,7 @@ def upscale_file(
     data = made.encode()
     # The interval first: who has the one file has both.
     if made.half_width is not None:
-        write_map(half_width_file(target), made.half_width, HALF_WIDTH, made.origin)
+        made.write_map(target, HALF_WIDTH, made.half_width)
     with replacing(target) as temporary:
         temporary.write_bytes(data)
     return made
@@ -409,11 +415,6 @@ def origin_of(data: bytes, method: Method, sixteen_bit: SixteenBit | None = None
         settings += f", 8 bits by {sixteen_bit}"
     source = hashlib.sha256(data).hexdigest()
     return replace(method.provenance, settings=settings, source=source)
-
-
-def half_width_file(target: Path) -> Path:
-    """Return the file of the interval's half width beside a result."""
-    return target.with_name(f"{target.name}.interval.tif")
 
 
 def targets(

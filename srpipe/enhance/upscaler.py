@@ -15,14 +15,13 @@ from srpipe.enhance.tiles import DEFAULT_TILE, in_tiles
 from srpipe.enhance.upscale import Method, method, require_size, upscale_values
 from srpipe.formats.profile import of_grey
 from srpipe.formats.raster import Values
-from srpipe.imaging.arrays import FloatImage
 
 if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
 
-_DTYPES = "uint8, uint16, or float32 in [0, 1]"
+_DTYPES = "uint8, uint16, or float32 or float64 in [0, 1]"
 
 
 class Upscaler:
@@ -40,10 +39,12 @@ class Upscaler:
     >>> lr.shape, sr.shape, sr.dtype.name
     ((20, 26), (80, 104), 'uint8')
 
-    Floats stay floats, in [0, 1], and a PIL image becomes one:
+    Floats stay floats, in [0, 1], of the same precision, and a PIL image becomes one:
 
     >>> upscaler(lr.astype(np.float32) / 255).dtype.name
     'float32'
+    >>> upscaler(lr / 255).dtype.name
+    'float64'
     >>> from PIL import Image
     >>> upscaler(Image.fromarray(lr)).size
     (104, 80)
@@ -95,7 +96,8 @@ class Upscaler:
         Args:
             image: 0 black; sides of at least 16:
 
-                numpy array    `(h, w)`, uint8, uint16, or float32 in [0, 1]
+                numpy array    `(h, w)`, uint8, uint16, or float32 or float64 in [0, 1]; the network
+                               computes in float32 of either
                 PIL image      of the mode L or I;16; its dpi are multiplied by the scale, and a
                                colour profile of grey is kept
                 torch tensor   `(..., h, w)` of these types, on any device: each image by itself
@@ -129,17 +131,17 @@ class Upscaler:
         return result
 
     def _array(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if image.ndim != 2 or image.dtype.name not in ("uint8", "uint16", "float32"):
+        if image.ndim != 2 or image.dtype.name not in ("uint8", "uint16", "float32", "float64"):
             raise ImageError(
                 f"an image is {image.dtype} of shape {image.shape}: give (h, w) of {_DTYPES}, "
                 "0 black"
             )
-        if image.dtype == np.float32:
+        if image.dtype.kind == "f":
             return self._floats(image)
         bits = 8 * image.dtype.itemsize
         return upscale_values(Values(image, 0, 2**bits - 1, bits, ()), self._method)
 
-    def _floats(self, image: FloatImage) -> FloatImage:
+    def _floats(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         require_size(image)
         if not (image.min() >= 0 and image.max() <= 1):
             raise ImageError(
@@ -147,10 +149,9 @@ class Upscaler:
                 "to white"
             )
         network = self._method.network
-        made = np.empty([side * network.scale for side in image.shape], np.float32)
-        for piece, sr in in_tiles(
-            network.run, image, network.scale, self._method.tile, network.reach
-        ):
+        made = np.empty([side * network.scale for side in image.shape], image.dtype)
+        lr = image.astype(np.float32, copy=False)
+        for piece, sr in in_tiles(network.run, lr, network.scale, self._method.tile, network.reach):
             made[piece.place(network.scale)] = sr
         return made
 

@@ -109,16 +109,12 @@ def encode_grey(
         profile: a colour profile of grey; JPEG 2000 is written without.
     """
     array = array.astype(np.uint8 if bits == 8 else np.uint16, copy=False)
-    if density is not None and max(density) >= _MOST_DENSE:
-        density = None
     kind = type_of(suffix)
     if kind == "JPEG":
         return _jpeg(array, density, provenance, profile)
     if kind == "JPEG 2000":
         return _jpeg_2000(array, bits, suffix.lower() in _CODESTREAMS, provenance)
-    options: dict[str, Any] = {"icc_profile": profile}
-    if density is not None:
-        options["dpi"] = tuple(each * _METRES_OF_INCH for each in density)
+    options: dict[str, Any] = {"icc_profile": profile, **_dpi(density)}
     if kind == "TIFF":
         tags = _tags(provenance)
         compression = "tiff_adobe_deflate"
@@ -133,6 +129,13 @@ def encode_grey(
     if bits not in (8, 16):
         texts.add(b"sBIT", bytes((bits,)))
     return _saved(array, format="PNG", pnginfo=texts, **options)
+
+
+def _dpi(density: tuple[float, float] | None) -> dict[str, Any]:
+    """Return Pillow's option for pixels a metre, if they are known."""
+    if density is None or max(density) >= _MOST_DENSE:
+        return {}
+    return {"dpi": tuple(each * _METRES_OF_INCH for each in density)}
 
 
 def _saved(array: npt.NDArray[Any], **options: Any) -> bytes:
@@ -199,7 +202,13 @@ def as_written(
     return np.asarray(JpegImageFile(io.BytesIO(encode())))
 
 
-def write_map(path: Path, values: FloatImage, what: str, provenance: Provenance) -> None:
+def write_floats(
+    path: Path,
+    values: FloatImage,
+    what: str,
+    provenance: Provenance,
+    density: tuple[float, float] | None,
+) -> None:
     """Write a map of a result as a TIFF of 32-bit floats, in grey values of the result.
 
     Args:
@@ -207,15 +216,18 @@ def write_map(path: Path, values: FloatImage, what: str, provenance: Provenance)
         values: float32, as large as the result.
         what: `HALF_WIDTH` or `ADDED`.
         provenance: of the result.
+        density: as for `encode_grey`, of the result.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    said = f"{what}{provenance}"
-    tags = _tags(provenance) | {_DESCRIPTION: said}
+    options: dict[str, Any] = {
+        "tiffinfo": _tags(provenance) | {_DESCRIPTION: f"{what}{provenance}"},
+        **_dpi(density),
+    }
     with replacing(path) as temporary:
         Image.fromarray(values).save(
-            temporary, format="TIFF", compression="tiff_adobe_deflate", tiffinfo=tags
+            temporary, format="TIFF", compression="tiff_adobe_deflate", **options
         )
 
 

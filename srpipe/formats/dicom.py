@@ -12,12 +12,14 @@ images for presentation or for processing, and secondary captures of one frame. 
 The values are the stored ones: modality LUT, rescale, VOI LUT and window are not applied. They
 stay in the file, and hold for results as they do for the input: both are in one grey scale.
 
-Refused by name: other SOP classes (CT, MR, mammography, dose, reports), several frames, colour,
-overlays within the words of pixels, values beyond the stored bits, big endian and syntaxes without
-a decoder, files without their header (DICM at byte 128), files that are cut, and more pixels than
-allowed, by what the file says before anything is unpacked (`dicom_size`).
+Refused by name: other SOP classes (CT, MR, mammography, dose, reports), maps that lie beside
+results (`MAPS`), several frames, colour, overlays within the words of pixels, values beyond the
+stored bits, big endian and syntaxes without a decoder, files without their header (DICM at byte
+128), files that are cut, and more pixels than allowed, by what the file says before anything is
+unpacked (`dicom_size`).
 """
 
+import io
 import re
 import struct
 import warnings
@@ -29,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_partial
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
@@ -60,6 +63,11 @@ CLASSES = (
     DigitalXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
 )
+# Values of Image Type of the maps that are written beside results, and what they are.
+INTERVAL, ADDED = "SRPIPE_INTERVAL", "SRPIPE_ADDED"
+MAPS = {INTERVAL: "interval of a result", ADDED: "added detail of a result"}
+# Bytes of a file that hold its SOP class and Image Type, which come first.
+START = 4096
 # Four times the largest detectors have.
 MOST_PIXELS = 2**26
 # What pydicom and its decoders raise on damaged data, or when they write it again.
@@ -86,6 +94,7 @@ _ALLOWED = (
 )
 _MEND = "Replace the file by an intact copy, or move it away."
 _SAID = 300  # characters of an error
+_IMAGE_TYPE = 0x00080008
 _NEEDED = (
     "SOPInstanceUID",
     "PhotometricInterpretation",
@@ -160,6 +169,36 @@ def read(data: bytes, name: str, most_pixels: int = MOST_PIXELS) -> Radiograph:
         raise ImageError(f"{name} is damaged: {first_line(error)}. {_MEND}") from error
 
 
+def other_kind(start: bytes) -> str:
+    """Say what a DICOM file is that holds no image to enhance, by its beginning.
+
+    Reports, key objects, presentation states, plans, the DICOMDIR: whatever DICOM names a storage,
+    and not an image storage; and the maps beside results.
+
+    Args:
+        start: `START` bytes of the file, or all of it.
+
+    Returns:
+        The kind, such as "Basic Text SR"; "" for images, of whatever kind, and if it is not known.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = read_partial(io.BytesIO(start), lambda tag, _vr, _length: tag > _IMAGE_TYPE)
+            kind = UID(found.file_meta.get("MediaStorageSOPClassUID", "")).name
+            if "Storage" in kind and "Image" not in kind:
+                return kind.removesuffix(" Storage")
+            return _map_of(found)
+    except FAULTS:
+        return ""
+
+
+def _map_of(dataset: Dataset) -> str:
+    """Return what a map beside a result is; "" if it is none."""
+    kind = dataset.get("ImageType") or ()
+    return next((told for name, told in MAPS.items() if name in kind), "")
+
+
 def first_line(error: Exception) -> str:
     """Return what an error says, without the traceback that pydicom adds to it.
 
@@ -200,6 +239,8 @@ def _require_kind(dataset: Dataset) -> None:
         raise ValueError("it does not say what it is (SOP class)")
     if kind not in CLASSES:
         raise _UnsuitableError(f"is of the SOP class {kind.name}")
+    if found := _map_of(dataset):
+        raise _UnsuitableError(f"is the {found}, which is not enhanced")
     missing = [each for each in _NEEDED if dataset.get(each) in (None, "", b"")]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")

@@ -91,7 +91,8 @@ def list_images(root: Path, *, dicom: bool = False) -> Listing:
 
     Args:
         root: the folder.
-        dicom: count DICOM files as images, if the extra that reads them is installed.
+        dicom: count DICOM files as images, if the extra that reads them is installed, and they are
+            no reports or other files of a study that hold no image (`dicom.other_kind`).
 
     Raises:
         DataError: a folder cannot be listed.
@@ -104,13 +105,23 @@ def list_images(root: Path, *, dicom: bool = False) -> Listing:
         if file.endswith(SUFFIXES):
             images.append(name)
         elif is_dicom_file(root / name):
-            if dicom and find_spec("pydicom"):
-                images.append(name)
+            if kind := _left_out_dicom(root / name) if dicom else "DICOM":
+                left_out[kind].append(name)
             else:
-                left_out[_NEEDS_EXTRA if dicom else "DICOM"].append(name)
+                images.append(name)
         elif file not in SYSTEM and suffix not in TEXTS:
             left_out[suffix or "without a suffix"].append(name)
     return Listing(images, left_out)
+
+
+def _left_out_dicom(path: Path) -> str:
+    """Say what a DICOM file is, if it is not to be read as an image; "" if it is."""
+    if not find_spec("pydicom"):
+        return _NEEDS_EXTRA
+    from srpipe.formats import dicom
+
+    kind = dicom.other_kind(start_of(path, dicom.START))
+    return f"DICOM {kind}" if kind else ""
 
 
 def image_files(path: Path, option: str, *, dicom: bool = False) -> tuple[dict[str, Path], Listing]:
@@ -146,10 +157,10 @@ def is_dicom_file(path: Path) -> bool:
     return is_dicom(start_of(path), path.name)
 
 
-def start_of(path: Path) -> bytes:
-    """Return the first 132 bytes of a file, which say what it is; none if it cannot be read."""
+def start_of(path: Path, length: int = 132) -> bytes:
+    """Return the first bytes of a file, which say what it is; none if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(132)
+            return file.read(length)
     except OSError:
         return b""

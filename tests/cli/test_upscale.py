@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from pydicom.uid import CTImageStorage
+from pydicom.uid import BasicTextSRStorage, CTImageStorage, MediaStorageDirectoryStorage
 
 from srpipe.cli.main import main
 from srpipe.formats.raster import encode_png, read_file
@@ -209,6 +209,31 @@ def test_radiographs_as_hospitals_have_them(
     made = dcmread("large/1.2.840/1.2.3.dcm")
     assert (made.Rows, made.Columns, made.BitsStored) == (80, 96, 12)
     assert Path("large/b.DCM").read_bytes() == Path("large/1.2.840/1.2.3.dcm").read_bytes()
+
+
+def test_a_whole_study_is_enhanced(
+    ours: Path, refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it holds besides images is counted by kind and named, and is no failure; where it is
+    named itself, or alone, it is.
+    """
+    Path("study").mkdir()
+    Path("study/IM1").write_bytes(encoded(radiograph(stored(12), 12)))
+    for name, kind in (("SR1", BasicTextSRStorage), ("DICOMDIR", MediaStorageDirectoryStorage)):
+        other = radiograph(stored(12), 12, SOPClassUID=kind, PixelData=None)
+        Path("study", name).write_bytes(encoded(other))
+    common = ["upscale", "-o", "large", "--weights", str(ours)]
+    main([*common, "study"])
+    others = "1 DICOM Basic Text SR (SR1); 1 DICOM Media Storage Directory (DICOMDIR)"
+    told = f"2 file(s) are not read: {others}"
+    shown = capsys.readouterr()
+    assert (
+        shown.out == f"1 image(s) in large, 4 times as large each way, by {ours} on cpu; {told}\n"
+    )
+    assert f"warning: study: {told}" in shown.err
+    assert "is of the SOP class Basic Text SR Storage" in refused(*common, "study/SR1")
+    Path("study/IM1").unlink()
+    assert refused(*common, "study").endswith(f"and DICOM; it holds {others}")
 
 
 def test_dicom_without_its_extra_says_what_to_install(

@@ -135,6 +135,34 @@ def test_what_is_finished_is_not_made_again(our_method: Method, make_image: Make
     assert [row.status for row in enhance(jobs, our_method)] == [FINISHED] * count
 
 
+def test_an_image_that_is_added_later_replaces_no_result(
+    our_method: Method, make_image: MakeImage
+) -> None:
+    """One of the same stem: where types are kept, only it is made. Where its name is taken by the
+    result of another, that is told, and the other gets its longer name; --overwrite gives both
+    theirs.
+    """
+
+    def run(*, lossless: bool, overwrite: bool = False) -> list[tuple[str, str, str]]:
+        jobs = plan([Path("own")], Path("out"), lossless=lossless).jobs
+        rows = enhance(jobs, our_method, overwrite=overwrite)
+        return [(Path(row.input).name, Path(row.output).name, row.status) for row in rows]
+
+    put("own/c.jpg", make_image=make_image)
+    assert run(lossless=False) == [("c.jpg", "c.jpg", MADE)]
+    assert run(lossless=True) == [("c.jpg", "c.png", MADE)]
+    taken = Path("out/c.png").read_bytes()
+    Image.fromarray(make_image(1, 20, 24)).save("own/c.png")
+    assert run(lossless=True) == [("c.jpg", "c.jpg.png", MADE), ("c.png", "c.png", FAILED)]
+    assert Path("out/c.png").read_bytes() == taken == Path("out/c.jpg.png").read_bytes()
+    both = [("c.jpg", "c.jpg.png"), ("c.png", "c.png")]
+    assert run(lossless=True, overwrite=True) == [(*each, MADE) for each in both]
+    assert run(lossless=True) == [(*each, FINISHED) for each in both]
+    Path("out/c.png").unlink()
+    assert run(lossless=False) == [("c.jpg", "c.jpg", FINISHED), ("c.png", "c.png", MADE)]
+    assert run(lossless=False) == [("c.jpg", "c.jpg", FINISHED), ("c.png", "c.png", FINISHED)]
+
+
 def test_another_version_counts_as_finished(
     our_method: Method, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +246,22 @@ def test_added_detail_is_written_beside_a_result(our_method: Method, make_image:
     Path("out/a.png.added.tif").unlink()
     assert [each.status for each in enhance(jobs, our_method)] == [FINISHED]
     assert [each.status for each in enhance(jobs, our_method, added=True)] == [MADE]
+
+
+@pytest.mark.parametrize("kind", ["a.png", "a.tif", "a.jpg", "a.bmp"])
+def test_maps_have_the_size_of_their_result(make_image: MakeImage, kind: str) -> None:
+    """Pixels as many times smaller than the input's, where it says; across is not down."""
+    image, form = Image.fromarray(make_image(0, 20, 24)), {"png": "PNG", "tif": "TIFF"}
+    form |= {"jpg": "JPEG", "bmp": "BMP"}
+    Path(kind).write_bytes(saved(image, form[kind[-3:]], dpi=(100, 50)))
+    Path("none.png").write_bytes(saved(image, "PNG"))
+    jobs = [*plan([Path(kind)], Path("out")).jobs, (Path("none.png"), Path("out/none.png"))]
+    list(enhance(jobs, method("plain_sr_x4", device="cpu", interval=True), added=True))
+    for ending in ("interval.tif", "added.tif"):
+        with Image.open(f"{jobs[0][1]}.{ending}") as found:
+            assert found.info["dpi"] == pytest.approx((400, 200), rel=1e-3)
+        with Image.open(f"out/none.png.{ending}") as found:
+            assert not {282, 283} & found.tag_v2.keys()  # Pillow says 1 dpi where nothing is said
 
 
 def test_what_is_out_of_range_is_told(our_method: Method) -> None:

@@ -1,9 +1,6 @@
 """A super-resolved radiograph is a valid DICOM file that says what it is derived from, and how."""
 
-import hashlib
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from srpipe.core.errors import ImageError, OutputError
 from srpipe.enhance.dicom_derived import encode
 from srpipe.enhance.upscale import Method, origin_of, upscale_file, upscale_values
 from srpipe.formats.dicom import read
+from tests.formats.checked import complaints, needs_dcmtk, needs_dicom3tools, raw_pixels
 from tests.formats.radiographs import STUDY, encoded, lookup_table, radiograph, stored
 
 
@@ -213,6 +211,32 @@ def test_it_is_another_image_of_the_same_patient_and_study(our_method: Method) -
     assert derived(dataset, our_method).SOPInstanceUID != second.SOPInstanceUID
 
 
+@pytest.mark.parametrize(
+    ("number", "wanted"),
+    [
+        ("3", 301),
+        ("21474836", 2147483601),
+        ("21474837", None),
+        ("0", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_its_series_has_a_number_of_its_own(
+    our_method: Method, number: str | None, wanted: int | None
+) -> None:
+    """That of the input and two digits more; none where that has none, or is too large."""
+    assert derived(made(SeriesNumber=number), our_method)["SeriesNumber"].value == wanted
+
+
+def test_a_series_number_that_is_none_is_left_out(our_method: Method) -> None:
+    """As devices write it against the rules."""
+    data = encoded(made(SeriesNumber="12345678")).replace(b"12345678", b"thorax 1")
+    Path("in.dcm").write_bytes(data)
+    upscale_file(Path("in.dcm"), Path("out.dcm"), our_method)
+    assert dcmread("out.dcm").SeriesNumber is None
+
+
 def test_it_says_that_it_is_derived_from_what_and_how(our_method: Method) -> None:
     """In the attributes of the standard; what was said of the input stays beside it."""
     equipment = Dataset()
@@ -327,19 +351,6 @@ def test_a_target_that_cannot_be_written_is_told(our_method: Method) -> None:
 # ------------------------------------------------------------------ checked by others
 
 
-def complaints(path: Path) -> set[str]:
-    """Return what dciodvfy calls errors, without the values that it quotes."""
-    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-    lines = (done.stdout + done.stderr).splitlines()
-    assert any("Image" in line for line in lines)  # it knows what it looks at
-    return {line for line in lines if line.startswith("Error")}
-
-
-needs_dicom3tools = pytest.mark.skipif(
-    shutil.which("dciodvfy") is None, reason="dciodvfy is not there: install dicom3tools"
-)
-
-
 @needs_dicom3tools
 def test_dciodvfy_finds_no_error_in_a_made_radiograph(our_method: Method) -> None:
     """Nor in what it was made from."""
@@ -367,13 +378,11 @@ def test_real_results_have_no_errors_that_their_inputs_have_not(
     assert {line for line in new if "Referenced SOP Instance UID" not in line} == set()
 
 
-@pytest.mark.skipif(shutil.which("dcmdump") is None, reason="dcmdump is not there: install dcmtk")
+@needs_dcmtk
 def test_dcmtk_reads_the_pixels(our_method: Method) -> None:
     """The same bytes as pydicom."""
     found = derived(made(), our_method)
-    subprocess.run(["dcmdump", "+W", ".", "out.dcm"], check=True, capture_output=True)
-    (raw,) = Path().glob("*.raw")
-    assert hashlib.sha256(raw.read_bytes()).digest() == hashlib.sha256(found.PixelData).digest()
+    assert raw_pixels(Path("out.dcm")) == found.PixelData
 
 
 def test_real_attributes_are_kept(our_method: Method, dicom_sample: Path) -> None:

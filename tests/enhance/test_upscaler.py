@@ -25,7 +25,7 @@ from tests.formats.written import colour_profile, grey_profile
 def test_the_examples_run() -> None:
     """Those of the class."""
     done = doctest.testmod(module)
-    assert done.attempted >= 8
+    assert done.attempted >= 9
     assert done.failed == 0
 
 
@@ -42,6 +42,9 @@ def test_arrays(ours: Path, make_image: MakeImage) -> None:
     floats = upscaler(lr.astype(np.float32) / np.float32(255))
     assert floats.dtype == np.float32
     assert np.abs(floats * 255 - upscaler(lr)).max() <= 0.5 + 1e-3
+    double = upscaler(lr / 255)
+    assert double.dtype == np.float64
+    assert np.abs(double - floats).max() < 1e-6
 
 
 def test_settings_are_followed(ours: Path, make_image: MakeImage) -> None:
@@ -97,11 +100,12 @@ def test_datasets(
 @pytest.mark.parametrize(
     ("image", "told"),
     [
-        (np.zeros((20, 20)), r"float64 of shape \(20, 20\)"),
+        (np.zeros((20, 20), np.float16), r"float16 of shape \(20, 20\): give .* or float64 in"),
         (np.zeros((20, 20, 3), np.uint8), r"uint8 of shape \(20, 20, 3\)"),
         (np.zeros((20, 15), np.float32), "15x20 pixels: both sides"),
         (np.zeros((20, 15), np.uint8), "15x20 pixels: both sides"),
         (np.full((20, 20), 1.5, np.float32), "from 1.5 to 1.5: floats must be in"),
+        (np.full((20, 20), 1e300), r"from 1e\+300 to 1e\+300: floats must be in"),
         (np.full((20, 20), np.nan, np.float32), "from nan to nan"),
         (Image.new("RGB", (20, 20)), "of the mode RGB: give L or I;16"),
         (torch.zeros(20), r"of shape \(20,\): give"),

@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from srpipe.core.errors import DataError
 from srpipe.formats.listing import image_files, list_files, list_images
+from tests.formats.radiographs import encoded, radiograph, stored
 
 
 def put(folder: Path, *names: str) -> None:
@@ -94,6 +96,49 @@ def test_dicom_counts_as_image_where_it_is_asked_for(
         "2 DICOM, which needs pip install '.[dicom]' in the project's folder (IM-0001, b.DCM)"
         in found.describe()
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.88.11", "Basic Text SR"),
+        ("1.2.840.10008.5.1.4.1.1.88.59", "Key Object Selection Document"),
+        ("1.2.840.10008.5.1.4.1.1.88.67", "X-Ray Radiation Dose SR"),
+        ("1.2.840.10008.5.1.4.1.1.11.1", "Grayscale Softcopy Presentation State"),
+        ("1.2.840.10008.5.1.4.1.1.104.1", "Encapsulated PDF"),
+        ("1.2.840.10008.5.1.4.1.1.481.2", "RT Dose"),
+        ("1.2.840.10008.5.1.4.1.1.481.3", "RT Structure Set"),
+        ("1.2.840.10008.5.1.4.1.1.66.4", "Segmentation"),
+        ("1.2.840.10008.1.3.10", "Media Storage Directory"),
+    ],
+)
+def test_what_else_a_study_holds_is_left_out_by_kind(tmp_path: Path, kind: str, told: str) -> None:
+    """Reports and the like, in whatever transfer syntax, whatever they are called."""
+    dataset = radiograph(stored(12), 12, SOPClassUID=kind, PixelData=None)
+    for name, syntax in (("a", ImplicitVRLittleEndian), ("b.dcm", ExplicitVRLittleEndian)):
+        dataset.file_meta.TransferSyntaxUID = syntax
+        (tmp_path / name).write_bytes(encoded(dataset))
+    found = list_images(tmp_path, dicom=True)
+    assert (found.images, found.left_out) == ([], {f"DICOM {told}": ["a", "b.dcm"]})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "1.2.840.10008.5.1.4.1.1.1",  # computed radiography
+        "1.2.840.10008.5.1.4.1.1.2",  # CT
+        "1.2.840.10008.5.1.4.1.1.1.2",  # mammography
+        "1.2.840.10008.5.1.4.1.1.7.2",  # several frames
+        "1.2.840.10008.5.1.4.1.1.481.1",  # RT Image
+        "1.2.3.4",  # a vendor's
+    ],
+)
+def test_images_that_cannot_be_read_are_not_left_out(tmp_path: Path, kind: str) -> None:
+    """They are told by who reads them; so is what is cut before it says what it is."""
+    data = encoded(radiograph(stored(12), 12, SOPClassUID=kind))
+    for name, length in (("a", len(data)), ("b", 150), ("c", 132)):
+        (tmp_path / name).write_bytes(data[:length])
+    assert list_images(tmp_path, dicom=True).images == ["a", "b", "c"]
 
 
 def test_a_user_names_a_folder_or_an_image(tmp_path: Path) -> None:

@@ -173,7 +173,10 @@ def sent(data: bytes, name: str, used: Method) -> tuple[str, str]:
 
 
 def _read(data: bytes, name: str) -> Values:
-    return dicom.read(data, name).values if is_dicom(data, name) else read_values(data, name)
+    if not is_dicom(data, name):
+        return read_values(data, name)
+    dicom.other_kind(data[: dicom.START])  # as of a file in a folder
+    return dicom.read(data, name).values
 
 
 def _error(data: bytes, name: str, used: Method, said: str) -> tuple[str, str]:
