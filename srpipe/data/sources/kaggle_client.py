@@ -112,16 +112,15 @@ def _patiently(request: Callable[[], None], arriving: Path) -> None:
     while True:
         try:
             return request()
-        except requests.HTTPError as error:
+        except (requests.HTTPError, _BusyError) as error:
             answer = error.response
             given = "" if answer is None else answer.headers.get("Retry-After", "")
-            if answer is None or not given.isdecimal() or int(given) > MOST_SECONDS:
-                raise
             waits += 1
-            if waits > MOST_WAITS:
-                raise
+            wanted = int(given) if given.isdecimal() else MOST_SECONDS + 1
+            if answer is None or wanted > MOST_SECONDS or waits > MOST_WAITS:
+                raise requests.HTTPError(response=answer) from error
             console.say(f"Kaggle asks to wait {given} seconds (HTTP {answer.status_code})")
-            time.sleep(int(given))
+            time.sleep(wanted)
         except (requests.RequestException, _ChangedError) as error:
             arrived = arriving.stat().st_size if arriving.exists() else 0
             breaks = 0 if arrived > most else breaks + 1
@@ -130,6 +129,14 @@ def _patiently(request: Callable[[], None], arriving: Path) -> None:
                 raise
             console.say(f"the transfer broke off after {arrived:,} bytes: going on")
             time.sleep(1)
+
+
+class _BusyError(Exception):
+    """A server asks to wait in the midst of a transfer. The client would, however long, unsaid."""
+
+    def __init__(self, response: Any) -> None:
+        super().__init__()
+        self.response = response
 
 
 class _ChangedError(ValueError):
@@ -172,6 +179,8 @@ def _transfer(
 
     def checked(*given: Any, **more: Any) -> requests.Response:
         answer = real(*given, **more)
+        if answer.headers.get("Retry-After"):
+            raise _BusyError(answer)
         if answer.status_code != 416:  # the file changed, and is shorter now
             answer.raise_for_status()
             _look_at(answer)

@@ -77,7 +77,7 @@ class KaggleStub:
         archive: the bytes that are served.
         status: the HTTP status of the answer to a download request, 302 when all is well.
         busy: status and headers of the next answers to download requests, if any.
-        busy_transfers: the statuses of the next answers to requests for the rest of the archive.
+        busy_transfers: the same of the next answers to requests for the rest of the archive.
         cuts_before: as `cuts`, of the answers before the archive's: to the token, to the request
             for a download.
         cuts: the next transfers break off after so many bytes of the archive, if any; so many
@@ -96,7 +96,7 @@ class KaggleStub:
         self.archive = archive
         self.status = 302
         self.busy: list[tuple[int, dict[str, str]]] = []
-        self.busy_transfers: list[int] = []
+        self.busy_transfers: list[tuple[int, dict[str, str]]] = []
         self.cuts_before: list[int] = []
         self.cuts: list[int] = []
         self.reset = False
@@ -186,7 +186,8 @@ class KaggleStub:
                     self.answer(404)
                     return
                 if span and stub.busy_transfers:
-                    self.answer(stub.busy_transfers.pop(0), b"<Error>not now</Error>")
+                    status, headers = stub.busy_transfers.pop(0)
+                    self.answer(status, b"<Error>not now</Error>", **headers)
                     return
                 known = stub.identity(stub.archive)
                 if stub.ignores_ranges or self.headers.get("If-Range", "") not in (

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.data.sources.kaggle_stub import FILE, MODIFIED, KaggleStub, run_clients
 from tests.data.sources.nih_zip import parts, zipped
@@ -119,9 +118,9 @@ def test_a_cut_connection_is_reset_or_the_server_knows_no_ranges(tmp_path: Path)
     cases: dict[str, dict[str, Any]] = {
         "reset": {"cuts": [3 * CHUNK, 500], "reset": True},
         "answers with all": {"cuts": [3 * CHUNK, 5 * CHUNK], "ignores_ranges": True},
-        "416": {"cuts": [3 * CHUNK], "busy_transfers": [416]},
-        "416 twice": {"cuts": [3 * CHUNK, 4 * CHUNK], "busy_transfers": [416, 416]},
-        "503 and 429": {"cuts": [3 * CHUNK], "busy_transfers": [503, 429]},
+        "416": {"cuts": [3 * CHUNK], "busy_transfers": [(416, {})]},
+        "416 twice": {"cuts": [3 * CHUNK, 4 * CHUNK], "busy_transfers": [(416, {})] * 2},
+        "503 and 429": {"cuts": [3 * CHUNK], "busy_transfers": [(503, {}), (429, {})]},
         "no ETag": {"cuts": [3 * CHUNK], "identity": lambda data: {"Last_Modified": MODIFIED}},
         "neither ETag nor date": {"cuts": [3 * CHUNK], "identity": lambda data: {}},
     }
@@ -135,9 +134,26 @@ def test_a_cut_connection_is_reset_or_the_server_knows_no_ranges(tmp_path: Path)
         assert starts(stubs[name])[-1] > 2 * CHUNK, name
 
 
+def test_a_server_that_asks_to_wait_in_the_midst_of_a_transfer(tmp_path: Path) -> None:
+    """Is waited for, and that is said; hours are told instead, and the same command goes on."""
+    cases: dict[str, dict[str, Any]] = {
+        seconds: {"cuts": [3 * CHUNK], "busy_transfers": [(429, {"Retry_After": seconds})]}
+        for seconds in ("600", "7200")
+    }
+    with serving(cases) as stubs:
+        told = run_clients(stubs, tmp_path, CHUNK)
+        assert list(told) == ["7200"]
+        assert told["7200"].startswith("DownloadError: Kaggle answered HTTP 429")
+        assert len(part(tmp_path, "7200")) > 2 * CHUNK
+        assert run_clients(stubs, tmp_path, CHUNK) == {}
+    for name in cases:
+        assert arrived(tmp_path, name) == ARCHIVE
+        assert starts(stubs[name])[-1] > 2 * CHUNK
+
+
 def test_an_answer_cut_before_the_transfer_is_told_and_loses_nothing(tmp_path: Path) -> None:
     """To the token, or to the request for a download; then the same command downloads."""
-    cuts = [NOTHING, *sorted(RANDOM.sample(range(-110, 40), 10))]
+    cuts = [NOTHING, *sorted(random.Random(1).sample(range(-110, 40), 10))]
     cases = {f"token {cut}": {"cuts_before": [cut]} for cut in cuts}
     cases |= {f"request {cut}": {"cuts_before": [SIZE, cut]} for cut in cuts}
     with serving(cases) as stubs:
@@ -152,16 +168,9 @@ def test_an_answer_cut_before_the_transfer_is_told_and_loses_nothing(tmp_path: P
 # ------------------------------------------------------------------ a later process
 
 
-@pytest.fixture(scope="module")
-def headers() -> list[int]:
-    """Places in the headers of the answer that a later process begins with."""
-    return [NOTHING, *sorted(random.Random(1).sample(range(-230, 0), 20)), 0]
-
-
-def test_a_later_process_cut_in_the_headers_loses_nothing(
-    tmp_path: Path, headers: list[int]
-) -> None:
+def test_a_later_process_cut_in_the_headers_loses_nothing(tmp_path: Path) -> None:
     """A length, ETag or date that is missing or short is no reason to begin anew."""
+    headers = [NOTHING, *sorted(random.Random(2).sample(range(-230, 0), 20)), 0]
     cases = {f"{cut}": {"cuts": [3 * CHUNK, *DEAD]} for cut in headers}
     with serving(cases) as stubs:
         assert set(run_clients(stubs, tmp_path, CHUNK)) == set(cases)

@@ -349,7 +349,7 @@ def test_a_broken_transfer_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """
     with KaggleStub(large()) as stub:
         stub.cuts = [2 * MIB + 500]
-        stub.busy_transfers = [503]
+        stub.busy_transfers = [(503, {})]
         done = run_client(stub.url, tmp_path)
     assert done.returncode == 0, done.stderr
     assert stub.transfers == [f"GET {FILE}", *2 * [f"GET {FILE} bytes={2 * MIB + 2}-"]]
