@@ -207,14 +207,12 @@ def _look_at(answer: Any) -> None:
 
 def _refuse_another(answer: Any, first: Any) -> None:
     """Refuse a later answer that is of another archive than the first."""
-    sizes = [first.headers.get("Content-Length")]
-    if answer.status_code == 206:
-        sizes += answer.headers.get("Content-Range", "").rpartition("/")[2:]
-    else:
-        sizes.append(answer.headers.get("Content-Length"))
-    tags = [each.headers.get("ETag") for each in (first, answer)]
-    for one, other in (sizes, tags):
-        if one and other and one != other:
+    size = answer.headers.get("Content-Length")
+    if answer.status_code == 206:  # the length of the rest; "*" where the whole is not told
+        size = answer.headers.get("Content-Range", "").rpartition("/")[2].strip("*")
+    for now, name in ((size, "Content-Length"), (answer.headers.get("ETag"), "ETag")):
+        before = first.headers.get(name)
+        if before and now and before != now:
             raise _ChangedError("the archive changed in the transfer")
 
 
