@@ -28,6 +28,8 @@ def main() -> None:
             left_out = f"; {listing.summary()}" if listing.left_out else ""
         case "nih":
             nih.fetch(params.datasets.nih, raw_dir)
+        case "nih_sample":
+            nih.fetch(params.datasets.nih_sample, raw_dir, nih.SAMPLE)
     entries = open_source(raw_dir).entries
     patients = {entry.patient for entry in entries}
     console.say(

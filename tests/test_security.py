@@ -19,6 +19,7 @@ pytest.importorskip("streamlit", reason="the page needs the extra app")
 from app.uploads import plain, result_name, shown_name
 from srpipe.cli.main import main
 from srpipe.core import paths
+from srpipe.core.files import for_spreadsheets, write_csv
 from srpipe.enhance.batch import FAILED, Row, write_report
 from srpipe.evaluation.panels import comparison_panel
 from srpipe.evaluation.tables import aligned_table, text_table
@@ -28,6 +29,7 @@ from srpipe.metrics.scores import Scores, reference, score
 from tests.conftest import MakeImage
 from tests.enhance.generators import save_plain_sr
 from tests.staged import split_folder, work_in
+from tests.stages.finished import quiet_environment, stage_main
 
 ROOT = Path(__file__).resolve().parents[1]
 # Each would do harm, or break a row, where a name is taken for anything but text.
@@ -177,6 +179,45 @@ def test_the_pipeline_keeps_names_as_they_are(
         assert not opened[column].str.startswith(FORMULAS).any()
     inside = {path.name for path in (tmp_path / "work").iterdir()}
     assert inside == {"own", "data", "metrics", "params.yaml"}
+
+
+def test_scores_and_facts_find_each_other_by_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_image: MakeImage
+) -> None:
+    """Through `data/images.csv`, whose names are no formulas; tables of scores keep them."""
+    work_in(tmp_path / "work", monkeypatch)
+    quiet_environment(monkeypatch, tmp_path / "work")
+    put(tmp_path / "work/own", make_image)
+    known = pd.DataFrame(
+        {
+            "Image Index": NAMES,
+            "Patient ID": [f"p{index}" for index in range(len(NAMES))],
+            "Patient Age": [str(20 + index) for index in range(len(NAMES))],
+            "Finding Labels": "=cmd|Mass|<b>",
+        }
+    )
+    write_csv(tmp_path / "work/table.csv", known)
+    table = {"patient_table": str(tmp_path / "work/table.csv")}
+    assert split_folder(table, use_lists=False, seed=1, test=0.8) is not None
+    for path in (paths.GENERATOR, paths.PIXEL):
+        path.parent.mkdir(exist_ok=True)
+        save_plain_sr(path, scale=2)
+    for stage in ("baseline", "evaluate"):
+        stage_main(stage)()
+    split = pd.read_csv(paths.SPLIT, dtype=str, keep_default_na=False)
+    tested = split.loc[split["subset"] == "test", "image"]
+    assert {name for name in NAMES if name != for_spreadsheets(name)} <= set(tested)
+    for csv_path in (paths.BASELINE_CSV, paths.EVALUATE_CSV, paths.ACQUISITIONS_CSV):
+        found = pd.read_csv(csv_path, dtype=str, keep_default_na=False)
+        assert set(found["image"]) <= set(tested)
+    scored = pd.read_csv(paths.EVALUATE_CSV, dtype=str, keep_default_na=False)
+    assert sorted(scored["image"]) == sorted(tested)
+    ages = scored.set_index("image")["age"]
+    assert ages.to_dict() == known.set_index("Image Index").loc[ages.index, "Patient Age"].to_dict()
+    groups = pd.read_csv(paths.FAIRNESS_CSV, dtype=str, keep_default_na=False)
+    findings = groups[(groups["by"] == "findings") & (groups["images"] != "0")]
+    assert set(findings["group"]) == {"Mass", "other"}
+    assert not groups["group"].str.startswith(FORMULAS).any()
 
 
 # ------------------------------------------------------------------ the page

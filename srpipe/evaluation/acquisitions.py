@@ -25,7 +25,7 @@ from srpipe.imaging.resample import bicubic
 from srpipe.imaging.tensors import one_thread
 from srpipe.metrics.baselines import baseline_images, denoised
 from srpipe.metrics.error import psnr, squared_error
-from srpipe.metrics.mask import anatomy_mask
+from srpipe.metrics.mask import anatomy_mask, mean_inside
 from srpipe.settings.acquisition import Acquisition
 
 SCORES = ("psnr", "psnr_masked")
@@ -100,7 +100,7 @@ def scored(
         noise = noise_level(how, lr, scale)
         for method, sr in methods(lr, scale, noise, upscale, after_denoising).items():
             error = squared_error(sr, hr)
-            values = psnr(float(error.mean())), psnr(float(error[mask].mean()))
+            values = psnr(float(error.mean())), psnr(mean_inside(error, mask))
             row = (pair.image, pair.patient, name, method, *values)
             rows.append(dict(zip(COLUMNS, row, strict=True)))
     return rows

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from srpipe.core.files import replacing
+from srpipe.core.files import for_spreadsheets, replacing
 from srpipe.evaluation.intervals import bootstrap
 
 SCORES = ("psnr_masked", "psnr", "ssim_masked", "ssim")
@@ -94,9 +94,11 @@ def with_facts(table: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         table: a row an image.
-        facts: as `data.facts.read_facts` returns them; no image may be missing.
+        facts: as `data.facts.read_facts` returns them of `data/images.csv`, which has its names
+            `for_spreadsheets`; no image may be missing.
     """
-    return table.join(facts, on="image", validate="1:1")
+    names = table["image"].map(for_spreadsheets)
+    return table.join(facts.loc[names].set_axis(table.index))
 
 
 def by_group(table: pd.DataFrame, *, samples: int, seed: int) -> pd.DataFrame:

@@ -39,6 +39,12 @@ def anatomy_mask(hr: GreyImage) -> npt.NDArray[np.bool_]:
     return ~left_out
 
 
+def mean_inside(values: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_]) -> float:
+    """Return the mean of `values`, `(H, W)`, where the mask is True; of all if that is nowhere."""
+    chosen = values[mask]
+    return float(chosen.mean() if chosen.size else values.mean())
+
+
 def markers(hr: GreyImage) -> npt.NDArray[np.bool_]:
     """Return where a pixel differs from the median around it by more than 51 levels, `(H, W)`."""
     marker = np.zeros(hr.shape, bool)

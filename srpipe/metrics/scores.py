@@ -17,7 +17,7 @@ from srpipe.imaging.arrays import GreyImage
 from srpipe.imaging.resample import downsample
 from srpipe.metrics import perception
 from srpipe.metrics.error import psnr, squared_error
-from srpipe.metrics.mask import anatomy_mask
+from srpipe.metrics.mask import anatomy_mask, mean_inside
 from srpipe.metrics.ssim import RADIUS, ssim_map
 
 Mask = npt.NDArray[np.bool_]
@@ -127,8 +127,8 @@ def score(sr: GreyImage, against: Reference, *, content: bool = True) -> Scores:
     return Scores(
         psnr=psnr(float(error.mean())),
         ssim=float(similarity.mean()),
-        psnr_masked=psnr(_mean(error, mask)),
-        ssim_masked=_mean(similarity, mask[INSIDE]),
+        psnr_masked=psnr(mean_inside(error, mask)),
+        ssim_masked=mean_inside(similarity, mask[INSIDE]),
         lr_psnr=psnr(float(squared_error(downsample(sr, against.scale), against.lr).mean())),
         content_distance=perception.content_distance(
             perception.features(sr), against.original.features
@@ -136,9 +136,3 @@ def score(sr: GreyImage, against: Reference, *, content: bool = True) -> Scores:
         if content
         else math.nan,
     )
-
-
-def _mean(values: npt.NDArray[np.float64], where: Mask) -> float:
-    """Return the mean where the mask is True; of everything if it is True nowhere."""
-    chosen = values[where]
-    return float(chosen.mean() if chosen.size else values.mean())

@@ -6,4 +6,4 @@ from srpipe.settings.base import Section
 
 
 class Data(Section):
-    name: Literal["phantom", "folder", "nih"]
+    name: Literal["phantom", "folder", "nih", "nih_sample"]

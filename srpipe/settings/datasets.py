@@ -66,3 +66,4 @@ class Datasets(Section):
     phantom: Phantom
     folder: Folder
     nih: Nih
+    nih_sample: Nih

@@ -33,9 +33,9 @@ def save_swift(path: Path, seed: int = 0, **changed: Any) -> Path:
     return path
 
 
-def save_plain_sr(path: Path, seed: int = 0) -> Path:
+def save_plain_sr(path: Path, seed: int = 0, scale: int = 4) -> Path:
     """Write a plain_sr checkpoint that is a little off bicubic."""
-    arguments = {**ARGUMENTS, "bicubic_skip": True}
+    arguments = {**ARGUMENTS, "bicubic_skip": True, "scale": scale}
     torch.manual_seed(seed)
     model = PlainSR(**arguments)
     torch.nn.init.normal_(model.tail.weight, std=0.02)

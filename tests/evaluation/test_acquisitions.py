@@ -51,6 +51,15 @@ def table(count: int = 3, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame([row for part in rows for row in part])
 
 
+def test_an_image_without_anatomy_has_whole_scores() -> None:
+    """As in all other scores: where the mask is empty, the masked mean is that of all pixels."""
+    hr = np.kron(np.random.default_rng(0).integers(0, 2, (24, 24)) * 255, np.ones((4, 4), int))
+    pair = Pair("0.png", "p0", "", hr.astype(np.uint8), downsample(hr.astype(np.uint8), 4))
+    assert not anatomy_mask(pair.hr).any()
+    rows = scored(pair, {"ideal": Acquisition()}, {"model": upscale}, {}, scale=4, seed=0)
+    assert [row["psnr_masked"] for row in rows] == [row["psnr"] for row in rows]
+
+
 @pytest.fixture(scope="module")
 def found() -> pd.DataFrame:
     return table()

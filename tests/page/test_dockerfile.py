@@ -1,6 +1,6 @@
 """The container file copies what is there, and serves the page without rights.
 
-That an engine builds it is not tested.
+That an engine builds it is not tested; `.ci/check-page` takes its steps without one.
 """
 
 import re

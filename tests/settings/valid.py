@@ -22,6 +22,8 @@ datasets:
     accept_patients: false
   nih:
     archive: null
+  nih_sample:
+    archive: null
 downsample:
   scale: 4
   sixteen_bit: minmax

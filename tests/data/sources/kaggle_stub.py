@@ -7,10 +7,13 @@ and the client's private table of addresses pointed here (`CLIENT`). Private mea
 
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import zlib
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -31,10 +34,40 @@ from srpipe.core.errors import SrpipeError
 from srpipe.data.sources import nih
 from srpipe.settings.datasets import Nih
 try:
-    nih.fetch(Nih(archive=None), Path("data/raw/nih"))
+    nih.fetch(Nih(archive=None), Path("data/raw/nih"), getattr(nih, sys.argv[2]))
 except SrpipeError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
+
+# As `CLIENT`, for several servers one after another, each with a folder of its own; in short
+# chunks, and without the waits between tries.
+CLIENTS = """
+import functools, json, os, sys, time
+from pathlib import Path
+from kagglesdk import kaggle_env
+urls, chunk = json.loads(sys.argv[1]), int(sys.argv[2])
+kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.LOCAL] = next(iter(urls.values()))
+from kaggle.api.kaggle_api_extended import KaggleApi
+from srpipe.core.errors import SrpipeError
+from srpipe.data.sources import nih
+from srpipe.settings.datasets import Nih
+KaggleApi.download_file = functools.partialmethod(KaggleApi.download_file, chunk_size=chunk)
+time.sleep = lambda seconds: None
+told = {}
+for name, url in urls.items():
+    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.LOCAL] = url
+    os.environ["XDG_CACHE_HOME"] = name
+    try:
+        nih.fetch(Nih(archive=None), Path(name, "raw"))
+    except SrpipeError as error:
+        told[name] = f"{type(error).__name__}: {error}"
+Path("told.json").write_text(json.dumps(told))
+"""
+
+
+def etag_and_date(archive: bytes) -> dict[str, str]:
+    """Return what Kaggle sends: an ETag of the bytes, and a date."""
+    return {"ETag": f'"{zlib.crc32(archive)}"', "Last_Modified": MODIFIED}
 
 
 class KaggleStub:
@@ -44,8 +77,16 @@ class KaggleStub:
         archive: the bytes that are served.
         status: the HTTP status of the answer to a download request, 302 when all is well.
         busy: status and headers of the next answers to download requests, if any.
-        busy_transfers: the statuses of the next answers to requests for the rest of the archive.
-        cut_after: the first transfer breaks off after so many bytes, when set.
+        busy_transfers: the same of the next answers to requests for the rest of the archive.
+        cuts_before: as `cuts`, of the answers before the archive's: to the token, to the request
+            for a download.
+        cuts: the next transfers break off after so many bytes of the archive, if any; so many
+            before its first one, within the headers, where negative.
+        reset: whether a connection that breaks off is reset, instead of closed.
+        ignores_ranges: whether a request for the rest is answered with all.
+        identity: makes the headers by which an archive is known again. By default those that Kaggle
+            sends, an ETag that changes with the bytes and a date, which here does not.
+        later: what the archive is from the second transfer on, when set.
         stall_after: the first transfer stops after so many bytes and stays open, when set.
         requests: "METHOD path" of what was asked, and the Range of a transfer.
     """
@@ -55,13 +96,20 @@ class KaggleStub:
         self.archive = archive
         self.status = 302
         self.busy: list[tuple[int, dict[str, str]]] = []
-        self.busy_transfers: list[int] = []
-        self.cut_after: int | None = None
+        self.busy_transfers: list[tuple[int, dict[str, str]]] = []
+        self.cuts_before: list[int] = []
+        self.cuts: list[int] = []
+        self.reset = False
+        self.ignores_ranges = False
+        self.identity = etag_and_date
+        self.later: bytes | None = None
         self.stall_after: int | None = None
         self.requests: list[str] = []
         self._ended = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -94,16 +142,24 @@ class KaggleStub:
             def log_message(self, *_: object) -> None:
                 """Keep the test's output clean."""
 
-            def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name.replace("_", "-"), value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+            def answer(
+                self, status: int, body: bytes = b"", cuts: list[int] | None = None, **headers: str
+            ) -> None:
+                sent = {name.replace("_", "-"): value for name, value in headers.items()}
+                sent["Content-Length"] = str(len(body))
+                lines = [f"{name}: {value}\r\n" for name, value in sent.items()]
+                line = f"HTTP/1.0 {status} {HTTPStatus(status).phrase}\r\n"
+                head = "".join((line, *lines, "\r\n")).encode()
+                end = len(head) + (cuts.pop(0) if cuts else len(body))
+                self.wfile.write((head + body)[: max(end, 0)])
+                if stub.reset and end < len(head) + len(body):
+                    now = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+                # HTTP/1.0: the connection is closed now, be the body whole or cut.
 
             def answer_json(self, status: int, value: object) -> None:
-                self.answer(status, json.dumps(value).encode(), Content_Type="application/json")
+                body = json.dumps(value).encode()
+                self.answer(status, body, stub.cuts_before, Content_Type="application/json")
 
             def do_POST(self) -> None:
                 stub.requests.append(f"POST {self.path}")
@@ -121,50 +177,83 @@ class KaggleStub:
                 else:
                     named = (asked["ownerSlug"], asked["datasetSlug"])
                     stub.requests[-1] += f" {'/'.join(named)}"
-                    self.answer(302, Location=stub.url + FILE)
+                    self.answer(302, b"", stub.cuts_before, Location=stub.url + FILE)
 
             def do_GET(self) -> None:
                 span = self.headers.get("Range", "")
                 stub.requests.append(f"GET {self.path} {span}".strip())
+                if self.path != FILE:
+                    self.answer(404)
+                    return
                 if span and stub.busy_transfers:
-                    self.answer(stub.busy_transfers.pop(0), b"<Error>not now</Error>")
+                    status, headers = stub.busy_transfers.pop(0)
+                    self.answer(status, b"<Error>not now</Error>", **headers)
                     return
+                known = stub.identity(stub.archive)
+                if stub.ignores_ranges or self.headers.get("If-Range", "") not in (
+                    "",
+                    *known.values(),
+                ):
+                    span = ""
                 start = int(span.removeprefix("bytes=").removesuffix("-") or 0)
-                body = stub.archive[start:]
-                self.send_response(206 if span else 200)
-                self.send_header("Content-Type", "application/zip")
-                self.send_header("Content-Length", str(len(body)))
-                self.send_header("Accept-Ranges", "bytes")
-                self.send_header("ETag", f'"{zlib.crc32(stub.archive)}"')
-                self.send_header("Last-Modified", MODIFIED)
-                self.end_headers()
-                cut, stub.cut_after = stub.cut_after, None
-                stall, stub.stall_after = stub.stall_after, None
-                if stall is not None:
-                    self.wfile.write(body[:stall])
-                    stub._ended.wait()
+                body, size = stub.archive[start:], len(stub.archive)
+                stub.archive, stub.later = stub.later or stub.archive, None
+                headers = {"Content_Type": "application/zip", "Accept_Ranges": "bytes", **known}
+                if span:
+                    headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
+                if stub.stall_after is None:
+                    self.answer(206 if span else 200, body, stub.cuts, **headers)
                     return
-                self.wfile.write(body if cut is None else body[:cut])
-                # HTTP/1.0: the connection is closed now, be the body whole or cut.
+                stall, stub.stall_after = stub.stall_after, None
+                self.answer(200, body, [stall], **headers)
+                stub._ended.wait()
 
         return Handler
 
 
-def run_client(url: str, home: Path, token: str | None = TOKEN) -> subprocess.CompletedProcess[str]:
+def run_client(
+    url: str, home: Path, token: str | None = TOKEN, edition: str = "ALL"
+) -> subprocess.CompletedProcess[str]:
     """Do as `start_client`, and wait for its end."""
-    with start_client(url, home, token) as process:
+    with start_client(url, home, token, edition) as process:
         out, err = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def start_client(url: str, home: Path, token: str | None = TOKEN) -> "subprocess.Popen[str]":
+def start_client(
+    url: str, home: Path, token: str | None = TOKEN, edition: str = "ALL"
+) -> "subprocess.Popen[str]":
     """Fetch the NIH data set from `url` in a process with a clean environment.
 
     Args:
         url: what the Kaggle client takes for Kaggle.
         home: home, cache and working directory of that process.
         token: the Kaggle token in its environment.
+        edition: the name of the edition in `nih`.
     """
+    return _start([CLIENT, url, edition], home, token)
+
+
+def run_clients(stubs: dict[str, KaggleStub], home: Path, chunk: int) -> dict[str, str]:
+    """Fetch the NIH data set from each server, in one process, in chunks of so many bytes.
+
+    Args:
+        stubs: the servers, by the name of the folder in `home` that is the cache.
+        home: home and working directory of that process.
+        chunk: how many bytes the client writes at once.
+
+    Returns:
+        The message of each that failed.
+    """
+    urls = {name: stub.url for name, stub in stubs.items()}
+    with _start([CLIENTS, json.dumps(urls), str(chunk)], home, TOKEN) as process:
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    told: dict[str, str] = json.loads((home / "told.json").read_text(encoding="utf-8"))
+    return told
+
+
+def _start(given: list[str], home: Path, token: str | None) -> "subprocess.Popen[str]":
     home.mkdir(parents=True, exist_ok=True)
     environment = {
         "PATH": os.environ["PATH"],
@@ -177,7 +266,7 @@ def start_client(url: str, home: Path, token: str | None = TOKEN) -> "subprocess
     if token is not None:
         environment["KAGGLE_API_TOKEN"] = token
     return subprocess.Popen(
-        [sys.executable, "-c", CLIENT, url],
+        [sys.executable, "-c", *given],
         cwd=home,
         env=environment,
         stdout=subprocess.PIPE,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from srpipe.core.errors import CredentialsError
+from srpipe.data.sources import nih
 from srpipe.data.sources.manifest import open_source
 from srpipe.formats.raster import encode_png
 from srpipe.settings.datasets import Folder, Nih, Phantom
@@ -25,13 +26,14 @@ FOLDER = Folder(
     accept_patients=False,
 )
 NIH = Nih(archive=None)
+NIH_SAMPLE = Nih(archive="sample.zip")
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, name: str, scale: int = 4) -> None:
     """Stand in for params.yaml."""
     params = SimpleNamespace(
         data=SimpleNamespace(name=name),
-        datasets=SimpleNamespace(phantom=PHANTOM, folder=FOLDER, nih=NIH),
+        datasets=SimpleNamespace(phantom=PHANTOM, folder=FOLDER, nih=NIH, nih_sample=NIH_SAMPLE),
         downsample=SimpleNamespace(scale=scale, sixteen_bit="minmax", damaged="refuse"),
         split=SimpleNamespace(use_lists=True),
     )
@@ -98,15 +100,19 @@ def test_the_scale_reaches_the_check(
 
 def test_phantom_and_nih_get_their_sections(monkeypatch: pytest.MonkeyPatch) -> None:
     """`data.name` decides who fetches, with which section, into which folder."""
-    called: list[tuple[object, Path]] = []
+    called: list[tuple[object, ...]] = []
 
-    def fetch(section: object, raw_dir: Path) -> None:
-        called.append((section, raw_dir))
+    def fetch(section: object, raw_dir: Path, *edition: object) -> None:
+        called.append((section, raw_dir, *edition))
         raise CredentialsError("far enough")
 
-    for name in ("phantom", "nih"):
+    for name in ("phantom", "nih", "nih_sample"):
         choose(monkeypatch, name)
-        monkeypatch.setattr(getattr(download, name), "fetch", fetch)
+        monkeypatch.setattr(getattr(download, name.removesuffix("_sample")), "fetch", fetch)
         with pytest.raises(SystemExit):
             download.main()
-    assert called == [(PHANTOM, Path("data/raw/phantom")), (NIH, Path("data/raw/nih"))]
+    assert called == [
+        (PHANTOM, Path("data/raw/phantom")),
+        (NIH, Path("data/raw/nih")),
+        (NIH_SAMPLE, Path("data/raw/nih_sample"), nih.SAMPLE),
+    ]

@@ -15,56 +15,20 @@ import pytest
 from srpipe.core.errors import DownloadError
 from srpipe.data.sources import folder, nih
 from srpipe.data.sources.manifest import open_source
-from srpipe.formats.raster import encode_png, read_grey
+from srpipe.evaluation.fairness import age_of
+from srpipe.formats.raster import read_grey
 from srpipe.settings.datasets import Folder, Nih
 from tests.data.sources.kaggle_stub import FILE, KaggleStub, run_client, start_client
+from tests.data.sources.nih_zip import HEADER, IMAGES, parts, picture, sample_parts, zipped
 from tests.disk import tmpfs
 
 MIB = 2**20
-HEADER = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,\n"
-IMAGES = {
-    "images_001/images/00000001_000.png": 10,
-    "images_001/images/00000001_001.png": 20,
-    "images_002/images/00000002_000.png": 30,
-    "images_012/images/00000013_000.png": 40,
-}
 
 
-def picture(value: int) -> bytes:
-    """Return a PNG file of one grey."""
-    return encode_png(np.full((4, 4), value, np.uint8))
-
-
-def parts() -> dict[str, bytes]:
-    """Return the members of a small zip in the NIH's layout."""
-    table = HEADER + (
-        "00000001_000.png,No Finding,0,1,58,M,\n"
-        "00000001_001.png,Cardiomegaly|Effusion,1,1,58,M,\n"
-        "00000002_000.png,No Finding,0,2,81,M,\n"
-        "00000013_000.png,No Finding,0,13,60,F,\n"
-    )
-    return {
-        "Data_Entry_2017.csv": table.encode(),
-        "BBox_List_2017.csv": b"Image Index,Finding Label\n",
-        "train_val_list.txt": b"00000001_000.png\n00000001_001.png\n00000013_000.png",
-        "test_list.txt": b"00000002_000.png\n",
-        **{name: picture(value) for name, value in IMAGES.items()},
-    }
-
-
-def zipped(members: dict[str, bytes]) -> bytes:
-    """Return the bytes of a zip."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def fetch(tmp_path: Path, data: bytes) -> Path:
+def fetch(tmp_path: Path, data: bytes, edition: nih.Edition = nih.ALL) -> Path:
     """List a zip that the user has, and return the manifest's folder."""
     (tmp_path / "own.zip").write_bytes(data)
-    nih.fetch(Nih(archive=str(tmp_path / "own.zip")), tmp_path / "raw")
+    nih.fetch(Nih(archive=str(tmp_path / "own.zip")), tmp_path / "raw", edition)
     return tmp_path / "raw"
 
 
@@ -158,6 +122,55 @@ def test_a_member_that_is_a_bomb_is_refused(
         fetch(tmp_path, data)
 
 
+def test_the_sample_has_each_image_once_and_its_tables_facts(tmp_path: Path) -> None:
+    """It holds all twice; patients, view, sex, age and findings are those of its table."""
+    source = open_source(fetch(tmp_path, zipped(sample_parts()), nih.SAMPLE))
+    rows = [(each.image, each.patient, each.list, each.file) for each in source.entries]
+    assert rows == [
+        ("00000013_005.png", "13", "", "sample/images/00000013_005.png"),
+        ("00000013_026.png", "13", "", "sample/images/00000013_026.png"),
+        ("00000017_001.png", "17", "", "sample/images/00000017_001.png"),
+    ]
+    values = [read_grey(source.read(each), each.image, "minmax")[0, 0] for each in source.entries]
+    assert values == [10, 20, 30]
+    known = source.facts().drop(columns=["follow_up"])
+    assert known.loc["00000013_005.png"].tolist() == (
+        ["AP", "M", "060Y", "Emphysema|Infiltration", "3056", "2544", "0.139", "0.139"]
+    )
+    assert known.loc["00000017_001.png"].tolist()[:4] == ["PA", "F", "077Y", "No Finding"]
+    assert [age_of(age) for age in known["age"]] == ["40-64", "40-64", "65+"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"sample_labels.csv": None},
+            r"has no sample_labels\.csv among its 7 members: .*/sample\.",
+        ),
+        (
+            {"sample/images/00000017_001.png": picture(31)},
+            r"1 image\(s\) twice, which differ: 0+17",
+        ),
+        (
+            {f"{each}/images/00000017_001.png": None for each in ("sample", "sample/sample")},
+            r"images: 2, missing 1 \(00000017_001\.png\); sample_labels\.csv: 3\. .*nih_sample",
+        ),
+    ],
+)
+def test_another_zip_than_the_sample_is_refused(
+    tmp_path: Path, change: dict[str, bytes | None], told: str
+) -> None:
+    """As one that is not all of the NIH's; each says which setting takes the right one."""
+    members = {**sample_parts(), **change}
+    with pytest.raises(DownloadError, match=told):
+        fetch(tmp_path, zipped({name: data for name, data in members.items() if data}), nih.SAMPLE)
+    with pytest.raises(
+        DownloadError, match=r"chest-xrays/sample\..* datasets\.nih_sample\.archive"
+    ):
+        fetch(tmp_path, zipped(parts()), nih.SAMPLE)
+
+
 @pytest.mark.parametrize("kept", [0, 100, -30])
 def test_a_cut_zip_is_refused_and_kept(tmp_path: Path, kept: int) -> None:
     """The message names the file and what to do; nobody is told to delete 42 GB of their own."""
@@ -204,6 +217,17 @@ def test_an_unpacked_folder_is_told_where_it_is_taken(
     assert not entries
 
 
+def test_an_unpacked_sample_is_told_where_it_is_taken(tmp_path: Path) -> None:
+    """In the folder that holds each image once."""
+    (tmp_path / "unpacked/sample/images").mkdir(parents=True)
+    with pytest.raises(DownloadError) as caught:
+        nih.fetch(Nih(archive=str(tmp_path / "unpacked")), tmp_path / "raw", nih.SAMPLE)
+    message = str(caught.value)
+    assert message.startswith(f"datasets.nih_sample.archive is a folder: {tmp_path / 'unpacked'}.")
+    assert f"\"datasets.folder.path='{tmp_path / 'unpacked/sample/images'}'\"" in message
+    assert message.endswith("-S datasets.folder.patient_pattern=nih`.")
+
+
 def test_a_zip_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A wrong path says which setting holds it."""
     with pytest.raises(DownloadError, match=r"no .*absent\.zip: .* datasets\.nih\.archive"):
@@ -215,7 +239,7 @@ def test_a_download_that_is_there_is_used(
 ) -> None:
     """A zip in the cache is looked through and used; the client is not even imported."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(nih, "_signed_in", None)
+    monkeypatch.setattr(nih, "download", None)
     (tmp_path / "srpipe").mkdir()
     (tmp_path / "srpipe/nih-chest-xrays-data.zip").write_bytes(zipped(parts()))
     nih.fetch(Nih(archive=None), tmp_path / "raw")
@@ -250,6 +274,22 @@ def test_the_real_client_downloads_once(tmp_path: Path, stub: KaggleStub) -> Non
     assert second.returncode == 0, second.stderr
     assert "already there" in second.stdout
     assert len(stub.requests) == asked
+
+
+def test_the_real_client_downloads_the_sample(tmp_path: Path) -> None:
+    """By its own name on Kaggle, beside all of the NIH's in the cache."""
+    with KaggleStub(zipped(sample_parts())) as stub:
+        stub.cuts = [1000]
+        done = run_client(stub.url, tmp_path, edition="SAMPLE")
+    assert done.returncode == 0, done.stderr
+    assert "downloading nih-chest-xrays/sample from Kaggle (about 4 GB)" in done.stdout
+    assert any(each.endswith("DownloadDataset nih-chest-xrays/sample") for each in stub.requests)
+    cache = tmp_path / "cache/srpipe"
+    assert (cache / "nih-chest-xrays-sample.zip").read_bytes() == stub.archive
+    assert [path.name for path in cache.rglob("*") if path.is_file()] == [
+        "nih-chest-xrays-sample.zip"
+    ]
+    assert len(open_source(tmp_path / "data/raw/nih").entries) == 3
 
 
 @pytest.mark.parametrize("token", [None, "a-token-that-is-not-known"])
@@ -304,15 +344,15 @@ def large() -> bytes:
 
 
 def test_a_broken_transfer_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """The client, which stores whole MiB, asks for the rest alone, and again where a server that is
-    busy answers with something else: nothing is lost, and the zip is whole.
+    """The client, which stores whole MiB (after two bytes that are looked at), asks for the rest
+    alone, and again where a server that is busy answers with something else.
     """
     with KaggleStub(large()) as stub:
-        stub.cut_after = 2 * MIB + 500
-        stub.busy_transfers = [503]
+        stub.cuts = [2 * MIB + 500]
+        stub.busy_transfers = [(503, {})]
         done = run_client(stub.url, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert stub.transfers == [f"GET {FILE}", *2 * [f"GET {FILE} bytes={2 * MIB}-"]]
+    assert stub.transfers == [f"GET {FILE}", *2 * [f"GET {FILE} bytes={2 * MIB + 2}-"]]
     assert (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").read_bytes() == stub.archive
 
 
@@ -324,7 +364,7 @@ def test_a_killed_download_goes_on(tmp_path: Path, changed: bool) -> None:
         stub.stall_after = 2 * MIB + 500
         with start_client(stub.url, tmp_path) as process:
             end = time.monotonic() + 120
-            while not arriving.exists() or arriving.stat().st_size < 2 * MIB:
+            while not arriving.exists() or arriving.stat().st_size < 2 * MIB + 2:
                 assert process.poll() is None
                 assert time.monotonic() < end
                 time.sleep(0.01)
@@ -334,7 +374,7 @@ def test_a_killed_download_goes_on(tmp_path: Path, changed: bool) -> None:
         done = run_client(stub.url, tmp_path)
     assert done.returncode == 0, done.stderr
     # The client looks at what there is, and closes that, before it asks for the rest.
-    rest = [] if changed else [f"GET {FILE} bytes={2 * MIB}-"]
+    rest = [] if changed else [f"GET {FILE} bytes={2 * MIB + 2}-"]
     assert stub.transfers == [f"GET {FILE}", f"GET {FILE}", *rest]
     assert (tmp_path / "cache/srpipe/nih-chest-xrays-data.zip").read_bytes() == stub.archive
 
