@@ -4,6 +4,7 @@ A real shell reads them, quotes, comments and all; stubs in its PATH note what e
 given.
 """
 
+import json
 import os
 import re
 import shutil
@@ -143,6 +144,32 @@ def test_every_command_is_accepted(
             seen += 1
     assert seen
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide.md"])
+def test_the_table_of_experiments_keeps_two_scores_and_the_parameters(
+    page: str, folder: Path
+) -> None:
+    """No more fits a terminal of 80 columns; `--drop` matches beginnings of DVC's columns."""
+    shown = [
+        arguments
+        for script in scripts(page)
+        for program, *arguments in words(script, folder)
+        if program == "dvc" and arguments[:2] == ["exp", "show"] and "--drop" in arguments
+    ]
+    (dropped,) = {arguments[arguments.index("--drop") + 1] for arguments in shown}
+    metrics = [json.loads(text(f"metrics/{name}.json")) for name in ("validation", "test")]
+    columns = ["Experiment", "State", *metrics[0], *metrics[1], "train.learning_rate", "data.name"]
+    hidden = ["Created", "Executor", "data/packed", "srpipe/core", "stages/train.py", "params.yaml"]
+    kept = [name for name in [*columns, *hidden] if not re.match(dropped, name)]
+    assert kept == [
+        "Experiment",
+        "State",
+        "val_masked",
+        "gain_masked",
+        "train.learning_rate",
+        "data.name",
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -21,7 +21,8 @@ from srpipe.core.files import replacing
 
 EXPERIMENT = "srpipe"
 # MLflow shows no metric columns unless they are chosen; a shared view has them chosen, in the form
-# that its page writes. `viewStateShareKey=results` in its address asks for it.
+# that its page writes. `viewStateShareKey=results` in its address asks for it. No more than leave
+# room for the parameters on a screen: columns are 100 pixels wide, and in MLflow's order.
 VIEW_TAG = "mlflow.sharedViewState.results"
 _COLUMNS = {
     "metrics": (
@@ -29,8 +30,6 @@ _COLUMNS = {
         "test_psnr",
         "test_psnr_masked",
         "test_ssim",
-        "test_lr_psnr",
-        "test_content_distance",
         "test_over_bicubic_psnr_masked",
     ),
     "params": ("data.name", "train.generator.name", "train.epochs", "train.learning_rate"),

@@ -1,11 +1,11 @@
 """What tests of the page share: one server and one browser; skipped where there is none."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.chromium import chromium
 from tests.page.serving import served
 
 
@@ -20,12 +20,5 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="package")
 def browser(address: str) -> Iterator[Any]:
     """Return a headless Chromium, Debian's."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not there: apt install chromium")
-    with sync_api.sync_playwright() as playwright:
-        # As root, and in containers, Chromium has no sandbox of its own.
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with chromium() as found:
         yield found
-        found.close()
