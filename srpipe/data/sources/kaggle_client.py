@@ -199,10 +199,12 @@ def _look_at(answer: Any) -> None:
     import requests
 
     rest = answer.iter_content
-    begun = next(rest(len(ZIP)), b"")
+    looked = rest(len(ZIP))
+    begun = next(looked, b"")
     if not begun or (answer.status_code != 206 and begun != ZIP):
         raise requests.exceptions.ChunkedEncodingError("the answer is not the archive")
-    answer.iter_content = lambda size: itertools.chain([begun], rest(size))
+    # `looked` is kept: where it ends, so does the connection, if the body comes in chunks.
+    answer.iter_content = lambda size, _looked=looked: itertools.chain([begun], rest(size))
 
 
 def _refuse_another(answer: Any, first: Any) -> None:

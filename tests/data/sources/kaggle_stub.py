@@ -84,6 +84,7 @@ class KaggleStub:
             before its first one, within the headers, where negative.
         reset: whether a connection that breaks off is reset, instead of closed.
         ignores_ranges: whether a request for the rest is answered with all.
+        chunked: whether the archive comes in HTTP/1.1's chunks, without a length, as proxies send.
         identity: makes the headers by which an archive is known again. By default those that Kaggle
             sends, an ETag that changes with the bytes and a date, which here does not.
         later: what the archive is from the second transfer on, when set.
@@ -101,6 +102,7 @@ class KaggleStub:
         self.cuts: list[int] = []
         self.reset = False
         self.ignores_ranges = False
+        self.chunked = False
         self.identity = etag_and_date
         self.later: bytes | None = None
         self.stall_after: int | None = None
@@ -146,9 +148,15 @@ class KaggleStub:
                 self, status: int, body: bytes = b"", cuts: list[int] | None = None, **headers: str
             ) -> None:
                 sent = {name.replace("_", "-"): value for name, value in headers.items()}
-                sent["Content-Length"] = str(len(body))
+                version = "1.0"
+                if stub.chunked and "ETag" in sent:  # the archive
+                    version, sent["Transfer-Encoding"] = "1.1", "chunked"
+                    parts = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+                    body = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in (*parts, b""))
+                else:
+                    sent["Content-Length"] = str(len(body))
                 lines = [f"{name}: {value}\r\n" for name, value in sent.items()]
-                line = f"HTTP/1.0 {status} {HTTPStatus(status).phrase}\r\n"
+                line = f"HTTP/{version} {status} {HTTPStatus(status).phrase}\r\n"
                 head = "".join((line, *lines, "\r\n")).encode()
                 end = len(head) + (cuts.pop(0) if cuts else len(body))
                 self.wfile.write((head + body)[: max(end, 0)])

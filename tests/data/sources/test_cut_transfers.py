@@ -123,6 +123,8 @@ def test_a_cut_connection_is_reset_or_the_server_knows_no_ranges(tmp_path: Path)
         "503 and 429": {"cuts": [3 * CHUNK], "busy_transfers": [(503, {}), (429, {})]},
         "no ETag": {"cuts": [3 * CHUNK], "identity": lambda data: {"Last_Modified": MODIFIED}},
         "neither ETag nor date": {"cuts": [3 * CHUNK], "identity": lambda data: {}},
+        "chunks": {"chunked": True},
+        "chunks, cut": {"cuts": [3 * CHUNK], "chunked": True},
     }
     with serving(cases) as stubs:
         told = run_clients(stubs, tmp_path, CHUNK)
