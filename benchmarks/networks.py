@@ -6,8 +6,8 @@ whichever memory layout it is faster (its memory: channels last, as ours); weigh
 what it costs, so random ones serve. Time: the forward pass, in turn, in rounds of which each gives
 a ratio; bf16 is autocast, for both, and left out where the CPU emulates it. On ONNX Runtime, which
 runs released models on the CPU, ours is measured against the published one in float32 on torch.
-Memory: the most that one forward pass of
-torch needs beyond what the process held before it, in a process of its own.
+Memory: the most that one forward pass of torch needs beyond what the process held before it, in a
+process of its own.
 """
 
 import os

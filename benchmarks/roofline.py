@@ -64,6 +64,12 @@ class _Roofline(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
+        if func._overloadpacket not in flop_registry:
+            # In inference mode a composite operation, such as conv2d, comes here as a whole.
+            with self:
+                out = func.decompose(*args, **given)
+            if out is not NotImplemented:
+                return out
         out = func(*args, **given)
         if not _is_view(func):
             count = flop_registry.get(func._overloadpacket)

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset, dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_partial
+from pydicom.filereader import read_dataset, read_partial
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
@@ -184,11 +184,14 @@ def other_kind(start: bytes) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = read_partial(io.BytesIO(start), lambda tag, _vr, _length: tag > _IMAGE_TYPE)
-            kind = UID(found.file_meta.get("MediaStorageSOPClassUID", "")).name
+            file = io.BytesIO(start)
+            file.seek(132)  # after DICM; by itself, as a deflated data set is not read in part
+            meta = read_dataset(file, False, True, stop_when=lambda tag, *_: tag.group != 2)
+            kind = UID(meta.get("MediaStorageSOPClassUID", "")).name
             if "Storage" in kind and "Image" not in kind:
                 return kind.removesuffix(" Storage")
-            return _map_of(found)
+            file.seek(0)
+            return _map_of(read_partial(file, lambda tag, *_: tag > _IMAGE_TYPE))
     except FAULTS:
         return ""
 

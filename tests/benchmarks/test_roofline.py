@@ -36,3 +36,17 @@ def test_backward_passes_count() -> None:
     assert roofline.seconds(lambda: conv(image), few) == pytest.approx(forward, rel=1e-3)
     both = roofline.seconds(lambda: conv(image).sum().backward(), few)
     assert both == pytest.approx(3 * forward, rel=1e-3)
+
+
+def test_inference_mode_counts_the_same_arithmetic() -> None:
+    """Where torch hands over a composite operation, such as a linear layer, as a whole."""
+    few = Gpu("a slow one", flops=1e6, bandwidth=1e15, reached=1, launch=0)
+    layers = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3, padding=1), torch.nn.Linear(16, 32))
+    image = torch.zeros(1, 4, 16, 16)
+
+    def work() -> None:
+        with torch.inference_mode():
+            layers(image)
+
+    expected = (2 * 4 * 8 * 9 * 16 * 16 + 2 * 8 * 16 * 16 * 32) / 1e6
+    assert roofline.seconds(work, few) == pytest.approx(expected, rel=1e-3)

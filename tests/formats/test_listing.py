@@ -3,10 +3,16 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from srpipe.core.errors import DataError
+from srpipe.formats.dicom import START
 from srpipe.formats.listing import image_files, list_files, list_images
 from tests.formats.radiographs import encoded, radiograph, stored
 
@@ -114,12 +120,17 @@ def test_dicom_counts_as_image_where_it_is_asked_for(
 )
 def test_what_else_a_study_holds_is_left_out_by_kind(tmp_path: Path, kind: str, told: str) -> None:
     """Reports and the like, in whatever transfer syntax, whatever they are called."""
-    dataset = radiograph(stored(12), 12, SOPClassUID=kind, PixelData=None)
-    for name, syntax in (("a", ImplicitVRLittleEndian), ("b.dcm", ExplicitVRLittleEndian)):
+    text = np.random.default_rng(0).bytes(4 * START).hex()  # long, however it is packed
+    dataset = radiograph(stored(12), 12, SOPClassUID=kind, PixelData=None, TextValue=text)
+    for name, syntax in (
+        ("a", ImplicitVRLittleEndian),
+        ("b.dcm", ExplicitVRLittleEndian),
+        ("c", DeflatedExplicitVRLittleEndian),
+    ):
         dataset.file_meta.TransferSyntaxUID = syntax
         (tmp_path / name).write_bytes(encoded(dataset))
     found = list_images(tmp_path, dicom=True)
-    assert (found.images, found.left_out) == ([], {f"DICOM {told}": ["a", "b.dcm"]})
+    assert (found.images, found.left_out) == ([], {f"DICOM {told}": ["a", "b.dcm", "c"]})
 
 
 @pytest.mark.parametrize(

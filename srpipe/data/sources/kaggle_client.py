@@ -4,7 +4,7 @@ The client stores whole MiB, asks for the rest where a connection breaks off, an
 process if ETag or date, and size, are those of before. It also takes answers for the archive that
 are none: headers that were cut are headers to Python's http.client, and then it empties the file.
 So the answers are looked at here before it gets them, and a transfer goes on for as long as more
-arrives.
+arrives. A first answer that stalls the client would wait for without end; here it breaks off, too.
 """
 
 import contextlib
@@ -28,6 +28,8 @@ MOST_SECONDS, MOST_WAITS = 600, 10
 # How often in a row a transfer that broke off is begun again, though nothing more has arrived. The
 # client itself tries five times more each time, and waits up to 32 s in between.
 MOST_BREAKS = 3
+# How long a server may be silent, as the client has it of requests for the rest.
+MOST_SILENT_SECONDS = 300
 # Every zip begins so.
 ZIP = b"PK"
 
@@ -67,7 +69,7 @@ def download(wanted: KaggleZip, folder: Path) -> Path:
         CredentialsError: Kaggle credentials are missing or refused.
         DownloadError: it could not be fetched or stored.
     """
-    with explained(wanted):
+    with explained(wanted), _impatient():
         folder.mkdir(parents=True, exist_ok=True)
         api = _signed_in(wanted)
         console.say(
@@ -108,7 +110,8 @@ def _patiently(request: Callable[[], None], arriving: Path) -> None:
     """
     import requests
 
-    waits = breaks = most = 0
+    waits = breaks = 0
+    most = _size(arriving)
     while True:
         try:
             return request()
@@ -122,13 +125,35 @@ def _patiently(request: Callable[[], None], arriving: Path) -> None:
             console.say(f"Kaggle asks to wait {given} seconds (HTTP {answer.status_code})")
             time.sleep(wanted)
         except (requests.RequestException, _ChangedError) as error:
-            arrived = arriving.stat().st_size if arriving.exists() else 0
-            breaks = 0 if arrived > most else breaks + 1
-            most = max(arrived, most)
-            if breaks > MOST_BREAKS or not _broke_off(error):
+            arrived = _size(arriving)
+            if arrived > most:
+                breaks, most = 0, arrived
+            elif breaks == MOST_BREAKS or not _broke_off(error):
                 raise
+            else:
+                breaks += 1
             console.say(f"the transfer broke off after {arrived:,} bytes: going on")
             time.sleep(1)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file; 0 if it is not there."""
+    return path.stat().st_size if path.exists() else 0
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """End requests to silent servers, also those for which no time was given."""
+    import requests
+
+    send = requests.Session.send
+
+    def timed(session: Any, request: Any, **given: Any) -> requests.Response:
+        given["timeout"] = given.get("timeout") or MOST_SILENT_SECONDS
+        return send(session, request, **given)
+
+    with unittest.mock.patch.object(requests.Session, "send", timed):
+        yield
 
 
 class _BusyError(Exception):
@@ -168,7 +193,7 @@ def _transfer(
     _look_at(response)
     size, there = int(response.headers.get("Content-Length", 0)), Path(outfile)
     free = shutil.disk_usage(there.parent).free
-    missing = size - (there.stat().st_size if there.exists() else 0)
+    missing = size - _size(there)
     if missing > free:
         raise DownloadError(
             f"there is no room for the download: {missing / 1e9:.3f} GB are missing, "
@@ -199,10 +224,12 @@ def _look_at(answer: Any) -> None:
     import requests
 
     rest = answer.iter_content
-    begun = next(rest(len(ZIP)), b"")
+    looked = rest(len(ZIP))
+    begun = next(looked, b"")
     if not begun or (answer.status_code != 206 and begun != ZIP):
         raise requests.exceptions.ChunkedEncodingError("the answer is not the archive")
-    answer.iter_content = lambda size: itertools.chain([begun], rest(size))
+    # `looked` is kept: where it ends, so does the connection, if the body comes in chunks.
+    answer.iter_content = lambda size, _looked=looked: itertools.chain([begun], rest(size))
 
 
 def _refuse_another(answer: Any, first: Any) -> None:

@@ -45,13 +45,16 @@ CLIENTS = """
 import functools, json, os, sys, time
 from pathlib import Path
 from kagglesdk import kaggle_env
-urls, chunk = json.loads(sys.argv[1]), int(sys.argv[2])
+urls, chunk, silent = json.loads(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.LOCAL] = next(iter(urls.values()))
 from kaggle.api.kaggle_api_extended import KaggleApi
 from srpipe.core.errors import SrpipeError
-from srpipe.data.sources import nih
+from srpipe.data.sources import kaggle_client, nih
 from srpipe.settings.datasets import Nih
-KaggleApi.download_file = functools.partialmethod(KaggleApi.download_file, chunk_size=chunk)
+KaggleApi.download_file = functools.partialmethod(
+    KaggleApi.download_file, chunk_size=chunk, timeout=silent
+)
+kaggle_client.MOST_SILENT_SECONDS = silent
 time.sleep = lambda seconds: None
 told = {}
 for name, url in urls.items():
@@ -84,10 +87,11 @@ class KaggleStub:
             before its first one, within the headers, where negative.
         reset: whether a connection that breaks off is reset, instead of closed.
         ignores_ranges: whether a request for the rest is answered with all.
+        chunked: whether the archive comes in HTTP/1.1's chunks, without a length, as proxies send.
         identity: makes the headers by which an archive is known again. By default those that Kaggle
             sends, an ETag that changes with the bytes and a date, which here does not.
         later: what the archive is from the second transfer on, when set.
-        stall_after: the first transfer stops after so many bytes and stays open, when set.
+        stalls: the next transfers stop after so many bytes and stay open, if any.
         requests: "METHOD path" of what was asked, and the Range of a transfer.
     """
 
@@ -101,9 +105,10 @@ class KaggleStub:
         self.cuts: list[int] = []
         self.reset = False
         self.ignores_ranges = False
+        self.chunked = False
         self.identity = etag_and_date
         self.later: bytes | None = None
-        self.stall_after: int | None = None
+        self.stalls: list[int] = []
         self.requests: list[str] = []
         self._ended = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -146,9 +151,15 @@ class KaggleStub:
                 self, status: int, body: bytes = b"", cuts: list[int] | None = None, **headers: str
             ) -> None:
                 sent = {name.replace("_", "-"): value for name, value in headers.items()}
-                sent["Content-Length"] = str(len(body))
+                version = "1.0"
+                if stub.chunked and "ETag" in sent:  # the archive
+                    version, sent["Transfer-Encoding"] = "1.1", "chunked"
+                    parts = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+                    body = b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in (*parts, b""))
+                else:
+                    sent["Content-Length"] = str(len(body))
                 lines = [f"{name}: {value}\r\n" for name, value in sent.items()]
-                line = f"HTTP/1.0 {status} {HTTPStatus(status).phrase}\r\n"
+                line = f"HTTP/{version} {status} {HTTPStatus(status).phrase}\r\n"
                 head = "".join((line, *lines, "\r\n")).encode()
                 end = len(head) + (cuts.pop(0) if cuts else len(body))
                 self.wfile.write((head + body)[: max(end, 0)])
@@ -201,12 +212,11 @@ class KaggleStub:
                 headers = {"Content_Type": "application/zip", "Accept_Ranges": "bytes", **known}
                 if span:
                     headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
-                if stub.stall_after is None:
-                    self.answer(206 if span else 200, body, stub.cuts, **headers)
-                    return
-                stall, stub.stall_after = stub.stall_after, None
-                self.answer(200, body, [stall], **headers)
-                stub._ended.wait()
+                stalled = bool(stub.stalls)
+                ends = stub.stalls if stalled else stub.cuts
+                self.answer(206 if span else 200, body, ends, **headers)
+                if stalled:
+                    stub._ended.wait()
 
         return Handler
 
@@ -234,19 +244,22 @@ def start_client(
     return _start([CLIENT, url, edition], home, token)
 
 
-def run_clients(stubs: dict[str, KaggleStub], home: Path, chunk: int) -> dict[str, str]:
+def run_clients(
+    stubs: dict[str, KaggleStub], home: Path, chunk: int, silent: float = 300
+) -> dict[str, str]:
     """Fetch the NIH data set from each server, in one process, in chunks of so many bytes.
 
     Args:
         stubs: the servers, by the name of the folder in `home` that is the cache.
         home: home and working directory of that process.
         chunk: how many bytes the client writes at once.
+        silent: for how many seconds a server may be silent.
 
     Returns:
         The message of each that failed.
     """
     urls = {name: stub.url for name, stub in stubs.items()}
-    with _start([CLIENTS, json.dumps(urls), str(chunk)], home, TOKEN) as process:
+    with _start([CLIENTS, json.dumps(urls), str(chunk), str(silent)], home, TOKEN) as process:
         _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     told: dict[str, str] = json.loads((home / "told.json").read_text(encoding="utf-8"))

@@ -113,6 +113,25 @@ def test_more_cuts_than_the_client_bears_are_gone_on_from(tmp_path: Path) -> Non
         assert len(starts(stubs["dead"])) < len(DEAD)
 
 
+def test_a_server_that_falls_silent_is_asked_again(tmp_path: Path) -> None:
+    """For the rest, as after a cut: the first transfer too, and more often than the client bears;
+    one that only stalls is given up.
+    """
+    cases: dict[str, dict[str, Any]] = {
+        "once": {"stalls": [3 * CHUNK]},
+        "often": {"stalls": [CHUNK + 500] * 7},
+        "for good": {"stalls": [3 * CHUNK, *[0] * 30]},
+    }
+    with serving(cases) as stubs:
+        told = run_clients(stubs, tmp_path, CHUNK, silent=1)
+        assert list(told) == ["for good"]
+        assert "Kaggle cannot be reached, or the connection broke" in told["for good"]
+        assert len(part(tmp_path, "for good")) > 2 * CHUNK
+        assert len(stubs["for good"].stalls) > 10
+    assert arrived(tmp_path, "once") == arrived(tmp_path, "often") == ARCHIVE
+    refuse_lost("once", starts(stubs["once"]), [3 * CHUNK])
+
+
 def test_a_cut_connection_is_reset_or_the_server_knows_no_ranges(tmp_path: Path) -> None:
     """The zip is whole then, too."""
     cases: dict[str, dict[str, Any]] = {
@@ -123,6 +142,8 @@ def test_a_cut_connection_is_reset_or_the_server_knows_no_ranges(tmp_path: Path)
         "503 and 429": {"cuts": [3 * CHUNK], "busy_transfers": [(503, {}), (429, {})]},
         "no ETag": {"cuts": [3 * CHUNK], "identity": lambda data: {"Last_Modified": MODIFIED}},
         "neither ETag nor date": {"cuts": [3 * CHUNK], "identity": lambda data: {}},
+        "chunks": {"chunked": True},
+        "chunks, cut": {"cuts": [3 * CHUNK], "chunked": True},
     }
     with serving(cases) as stubs:
         told = run_clients(stubs, tmp_path, CHUNK)

@@ -361,7 +361,7 @@ def test_a_killed_download_goes_on(tmp_path: Path, changed: bool) -> None:
     """SIGKILL in the transfer: the rest alone is asked for, or all, if the archive changed."""
     arriving = tmp_path / "cache/srpipe/nih-chest-xrays-data.zip.arriving/data.zip"
     with KaggleStub(large()) as stub:
-        stub.stall_after = 2 * MIB + 500
+        stub.stalls = [2 * MIB + 500]
         with start_client(stub.url, tmp_path) as process:
             end = time.monotonic() + 120
             while not arriving.exists() or arriving.stat().st_size < 2 * MIB + 2:
