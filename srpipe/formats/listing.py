@@ -18,6 +18,8 @@ TEXTS = frozenset(
     (".txt", ".csv", ".tsv", ".json", ".md", ".html", ".xml", ".yaml", ".yml", ".pdf", ".xlsx")
 )
 LeftOut = dict[str, dict[str, int | list[str]]]
+# How the names of maps beside results end, which `enhance.maps` writes: floats, and no images.
+MAPS = (".interval.tif", ".added.tif")
 _NEEDS_EXTRA = f"DICOM, which needs {install('dicom')}"
 # Names of a kind shown in a message.
 SHOWN = 3
@@ -102,7 +104,9 @@ def list_images(root: Path, *, dicom: bool = False) -> Listing:
     for name in sorted(list_files(root)):
         file = name.rpartition("/")[2].lower()
         suffix = os.path.splitext(file)[1]
-        if file.endswith(SUFFIXES):
+        if file.endswith(MAPS):
+            left_out["map of a result"].append(name)
+        elif file.endswith(SUFFIXES):
             images.append(name)
         elif is_dicom_file(root / name):
             if kind := _left_out_dicom(root / name) if dicom else "DICOM":

@@ -264,6 +264,18 @@ def test_maps_have_the_size_of_their_result(make_image: MakeImage, kind: str) ->
             assert not {282, 283} & found.tag_v2.keys()  # Pillow says 1 dpi where nothing is said
 
 
+def test_maps_are_no_images_of_a_folder(make_image: MakeImage) -> None:
+    """Results that are enhanced again leave them out, and count them."""
+    for name in ("a.png", "b.tif"):
+        Image.fromarray(make_image(0, 20, 24)).save(name)
+    jobs = plan([Path("a.png"), Path("b.tif")], Path("out")).jobs
+    list(enhance(jobs, method("plain_sr_x4", device="cpu", interval=True), added=True))
+    again = plan([Path("out")], Path("larger"))
+    assert [source.name for source, _ in again.jobs] == ["a.png", "b.tif"]
+    (listing,) = again.listings.values()
+    assert {kind: len(names) for kind, names in listing.left_out.items()} == {"map of a result": 4}
+
+
 def test_what_is_out_of_range_is_told(our_method: Method) -> None:
     """Whatever the depth; not of what was finished before, which is not looked at again."""
     chest = render(Exposure(1, 0, 14), 256)
