@@ -91,8 +91,9 @@ def plan(inputs: Sequence[Path], out: Path, *, lossless: bool = False) -> Plan:
         lossless: PNG for JPEG.
 
     Raises:
-        DataError: an input is not there or holds no image, or `out` lies among the images, or is no
-            name of a result.
+        DataError: an input is not there, or the only one holds no image (of several, a folder
+            without is among the refused), or `out` lies among the images, or is no name of a
+            result.
     """
     if out.suffix.lower() in (*SUFFIXES, *DICOM_SUFFIXES) and not out.is_dir():
         return _one(inputs, out)
@@ -102,7 +103,13 @@ def plan(inputs: Sequence[Path], out: Path, *, lossless: bool = False) -> Plan:
     jobs: dict[Path, Path] = {}
     refused, listings = [], {}
     for each in inputs:
-        files, listing = image_files(each, "IN", dicom=True)
+        try:
+            files, listing = image_files(each, "IN", dicom=True)
+        except DataError as error:
+            if len(inputs) == 1 or not each.is_dir():
+                raise
+            refused.append(Row(str(each), "", FAILED, str(error)))
+            continue
         listings[each] = listing
         below = out / each.resolve().name if folders > 1 and each.is_dir() else out
         for name, target in targets(files, each, below, lossless=lossless).items():

@@ -6,8 +6,9 @@ Beside DICOM they are DICOM (`dicom_map`), beside all else TIFF of 32-bit floats
 from collections.abc import Callable
 from pathlib import Path
 
-from srpipe.enhance.provenance import Provenance
-from srpipe.enhance.written import ADDED, HALF_WIDTH, type_of, write_floats
+from srpipe.core.errors import OutputError
+from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
+from srpipe.enhance.written import ADDED, HALF_WIDTH, said_of, type_of, write_floats
 from srpipe.imaging.arrays import FloatImage
 
 _NAMES = {HALF_WIDTH: "interval", ADDED: "added"}
@@ -17,6 +18,25 @@ def map_file(target: Path, what: str) -> Path:
     """Return the file of a map, `HALF_WIDTH` or `ADDED`, beside a result."""
     ending = ".dcm" if type_of(target.suffix) == "DICOM" else ".tif"
     return target.with_name(f"{target.name}.{_NAMES[what]}{ending}")
+
+
+def remove_former(target: Path) -> None:
+    """Remove the maps of a result that another one replaces; files of others stay.
+
+    They would say what is not true of it.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for name in _NAMES.values():
+        for ending in (".tif", ".dcm"):
+            path = target.with_name(f"{target.name}.{name}{ending}")
+            if NOT_FOR_DIAGNOSIS in (said_of(path) or ""):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    reason = error.strerror or str(error)
+                    raise OutputError(f"cannot remove {path}: {reason}", reason) from error
 
 
 def write_map(

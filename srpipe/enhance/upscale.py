@@ -28,7 +28,7 @@ from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError, Sett
 from srpipe.core.files import replacing, sha256
 from srpipe.enhance import engine
 from srpipe.enhance.engine import Precision
-from srpipe.enhance.maps import write_map
+from srpipe.enhance.maps import remove_former, write_map
 from srpipe.enhance.provenance import Provenance
 from srpipe.enhance.tiles import DEFAULT_TILE, Network, consistent_network, pieces
 from srpipe.enhance.written import (
@@ -383,7 +383,8 @@ def upscale_file(
 ) -> Enhanced:
     """Super-resolve an image file, see `upscale_bytes`; on an error the old file stays.
 
-    If `method` has an interval, its half width is beside it (`maps`).
+    If `method` has an interval, its half width is beside it (`maps`); maps of a result that was
+    there before are not.
 
     Args:
         source: PNG, JPEG, TIFF, BMP, JPEG 2000 or DICOM, by its content.
@@ -400,6 +401,7 @@ def upscale_file(
         file_bytes(source), str(source), method, sixteen_bit=sixteen_bit, suffix=target.suffix
     )
     data = made.encode()
+    remove_former(target)
     # The interval first: who has the one file has both.
     if made.half_width is not None:
         made.write_map(target, HALF_WIDTH, made.half_width)

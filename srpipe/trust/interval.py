@@ -15,7 +15,7 @@ neither a single image nor a single pixel.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ from srpipe.core.errors import CheckpointError
 from srpipe.imaging.arrays import FloatArray, FloatImage, RecordedImage
 from srpipe.imaging.resample import BICUBIC, grey_levels
 
+# uint8 or uint16 `(h, w)`, or floats in [0, 1].
+LRImage = RecordedImage | npt.NDArray[np.floating[Any]]
 # Key of the record in a weights file.
 RECORD = "interval"
 # Nodes of the table, log2 of grey levels of 255: of the residual and of the detail.
@@ -56,20 +58,23 @@ class Interval:
     table: tuple[tuple[float, ...], ...]
     calibration: dict[str, Any]
 
-    def half_width(self, sr: FloatImage, lr: RecordedImage) -> FloatImage:
+    def half_width(self, sr: FloatImage, lr: LRImage) -> FloatImage:
         """Return half the interval's width around SR, float32 `(H, W)`, of 1.
 
         Args:
             sr: float32 `(H, W)` in [0, 1], of the generator that was calibrated.
-            lr: what it was made from, `uint8` or `uint16 (h, w)`.
+            lr: what it was made from, `(h, w)`: uint8, uint16, or floats in [0, 1].
         """
         half: FloatImage = spread(np.asarray(self.table), features(sr, lr)) * np.float32(
             self.factor / 255
         )
         return half
 
-    def bounds(self, sr: FloatImage, lr: RecordedImage) -> tuple[FloatImage, FloatImage]:
-        """Return the lower and the upper bound of HR, float32 `(H, W)` in [0, 1]."""
+    def bounds(self, sr: FloatImage, lr: LRImage) -> tuple[FloatImage, FloatImage]:
+        """Return the lower and the upper bound of HR, float32 `(H, W)` in [0, 1].
+
+        Arguments are those of `half_width`.
+        """
         half = self.half_width(sr, lr)
         return np.clip(sr - half, 0, 1), np.clip(sr + half, 0, 1)
 
@@ -101,12 +106,17 @@ def of_record(record: dict[str, Any], name: str) -> Interval:
         raise CheckpointError(f"the interval of {name} cannot be read: {error}") from error
 
 
-def features(sr: FloatImage, lr: RecordedImage) -> FloatArray:
-    """Return residual and detail of each pixel, log2 of grey levels, float32 `(2, H, W)`."""
+def features(sr: FloatImage, lr: LRImage) -> FloatArray:
+    """Return residual and detail of each pixel, log2 of grey levels, float32 `(2, H, W)`.
+
+    Arguments are those of `Interval.half_width`.
+    """
     height, width = sr.shape
     levels = sr * np.float32(255)
     shown = Image.fromarray(levels).resize((lr.shape[1], lr.shape[0]), BICUBIC)
-    residual = ndimage.gaussian_filter(np.abs(grey_levels(lr) - np.asarray(shown)), NEARBY)
+    floats = lr.dtype.kind == "f"
+    given = lr * np.float32(255) if floats else grey_levels(cast(RecordedImage, lr))
+    residual = ndimage.gaussian_filter(np.abs(given - np.asarray(shown)), NEARBY)
     residual = np.asarray(
         Image.fromarray(residual).resize((width, height), Image.Resampling.BILINEAR)
     )

@@ -264,6 +264,39 @@ def test_maps_have_the_size_of_their_result(make_image: MakeImage, kind: str) ->
             assert not {282, 283} & found.tag_v2.keys()  # Pillow says 1 dpi where nothing is said
 
 
+def test_maps_go_with_their_result(our_method: Method, make_image: MakeImage) -> None:
+    """One of other settings has none of theirs beside it; files of others stay, and what fails
+    takes nothing away.
+    """
+    Path("own").mkdir()
+    Path("own/a.png").write_bytes(encode_png(make_image(0, 20, 24)))
+    Path("own/b.dcm").write_bytes(encoded(radiograph(make_image(1, 20, 24), 8)))
+    jobs = plan([Path("own")], Path("out")).jobs
+    wide = method("plain_sr_x4", device="cpu", interval=True)
+    list(enhance(jobs, wide, added=True))
+    maps = ["a.png.added.tif", "a.png.interval.tif", "b.dcm.added.dcm", "b.dcm.interval.dcm"]
+    assert sorted(path.name for path in Path("out").glob("*.*.*.*")) == maps
+    assert [row.status for row in enhance(jobs, our_method)] == [FAILED, FAILED]
+    assert sorted(path.name for path in Path("out").glob("*.*.*.*")) == maps
+    Path("out/a.png.added.tif").write_bytes(saved(Image.new("F", (2, 2)), "TIFF"))
+    list(enhance(jobs, our_method, overwrite=True))
+    assert [path.name for path in Path("out").glob("*.*.*.*")] == ["a.png.added.tif"]
+
+
+def test_a_folder_without_images_does_not_stop_the_others(make_image: MakeImage) -> None:
+    """It is told as what failed; alone it is refused, as is a name that is not there."""
+    put("own/a.png", make_image=make_image)
+    Path("none").mkdir()
+    planned = plan([Path("none"), Path("own")], Path("out"))
+    assert [source.as_posix() for source, _ in planned.jobs] == ["own/a.png"]
+    (row,) = planned.refused
+    assert (row.input, row.status) == ("none", FAILED)
+    assert "none holds no image" in row.reason
+    for alone in ([Path("none")], [Path("own"), Path("gone")]):
+        with pytest.raises(DataError, match=r"holds no image|does not exist"):
+            plan(alone, Path("out"))
+
+
 def test_maps_are_no_images_of_a_folder(make_image: MakeImage) -> None:
     """Results that are enhanced again leave them out, and count them."""
     for name in ("a.png", "b.tif"):

@@ -50,6 +50,17 @@ def test_bounds_enclose_sr_and_stay_in_range(make_image: MakeImage) -> None:
     assert low.dtype == high.dtype == np.float32
 
 
+def test_an_lr_image_of_floats_is_the_same_one(make_image: MakeImage) -> None:
+    """As users have it, who give such to the generator: 0..1 for 0..255."""
+    hr = make_image(1, 128, 160)
+    sr, lr = hr.astype(np.float32) / np.float32(255), downsample(hr, 4)
+    expected = MADE.half_width(sr, lr)
+    for floats in (lr / np.float32(255), lr / 255):
+        found = MADE.half_width(sr, floats)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
 def test_it_travels_with_the_weights(tmp_path: Path) -> None:
     loaded = LoadedGenerator(PlainSR(**TINY), "plain_sr", TINY, 4, {})
     save_released(tmp_path / "a.safetensors", loaded, {"interval": MADE.record()})
