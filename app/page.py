@@ -159,6 +159,8 @@ def _made(place: DeltaGenerator, asked: Asked, data: bytes, used: Method) -> Sho
     told = f"{_size(result.lr)} to {_size(result.sr)} in {took:.2f} s on {used.device}."
     if (by := reduction(result.sr)) > 1:
         told += f" Shown at 1/{by} of this size; the download has all of it."
+    if result.half_width is None:
+        told += texts.NO_INTERVAL
     how = f"alpha{asked.alpha}_x{used.network.scale}" if asked.model == MIXTURE else asked.model
     return Shown(
         asked=asked,

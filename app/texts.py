@@ -12,6 +12,10 @@ OUT_OF_RANGE = (
     "**Out of range**: {}. What the network makes of such an image was not measured: do not trust "
     "it."
 )
+NO_INTERVAL = (
+    " No interval: only plain_sr_x4 has a calibrated one, which holds for neither mixtures nor "
+    "consistent results."
+)
 METHOD = """\
 A convolutional network adds what bicubic interpolation lacks. The default, plain_sr_x4 of 0.45
 million parameters, was trained on radiographs of NIH ChestX-ray14 that were made smaller the way

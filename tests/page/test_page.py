@@ -197,6 +197,7 @@ def test_the_download_is_what_the_command_makes(
     assert made == commanded(tmp_path, f"x{suffix}", data)
     assert name == f"imgsrcxonerroralert1http3A..2Freda1Å_plain_sr_x4{suffix}"
     assert list(pictures(page)) == ["Bicubic", "SR", "Interval half width", "Difference"]
+    assert page.get_by_text("No interval").count() == 0
     assert "LR-PSNR" in page.locator("table").inner_text()
     if suffix == ".png":
         assert np.array_equal(pictures(page)["SR"], np.asarray(Image.open(io.BytesIO(made))))
@@ -222,6 +223,7 @@ def test_a_mixture_is_that_of_its_alpha(visit: Open, make_image: MakeImage, tmp_
     assert made == commanded(tmp_path, "a.png", data, "--alpha", "0.6")
     assert made != first
     assert list(pictures(page)) == ["Bicubic", "SR", "Difference"]
+    assert page.get_by_text("No interval: only plain_sr_x4").count() == 1
 
 
 def test_an_old_result_is_gone_while_a_new_one_is_made(visit: Open, make_image: MakeImage) -> None:
