@@ -77,7 +77,7 @@ class Costs:
 
 def measure(*, quick: bool) -> Costs:
     """Return all costs, measured in one run."""
-    images, rounds = (4, 3) if quick else (32, 5)
+    images, rounds = (4, 3) if quick else (32, 3)
     with tempfile.TemporaryDirectory() as folder:
         speeds = measure_folder(Path(folder), images, rounds)
         start = start_seconds(Path(folder) / "0.png", 3 if quick else 7)
