@@ -1,8 +1,10 @@
-"""What tests share: made radiographs, a tiny packed data set, and where the real material lies."""
+"""What tests share: made radiographs, tiny packed data, a browser, and where real material lies."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Before torch is loaded: these tensors are too small for more than one thread to pay.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,6 +35,23 @@ def _make_image(seed: int, height: int, width: int) -> npt.NDArray[np.uint8]:
 def make_image() -> MakeImage:
     """Return a function of seed, height and width: fine, middle and coarse texture on a ramp."""
     return _make_image
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return a headless Chromium, Debian's; a second one cannot run beside it in one process.
+
+    The test is skipped, with the reason, where it or playwright is not there.
+    """
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium is not there: apt install chromium")
+    with sync_api.sync_playwright() as playwright:
+        # As root, and in containers, Chromium has no sandbox of its own.
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture(scope="session")

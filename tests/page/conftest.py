@@ -1,11 +1,9 @@
-"""What tests of the page share: one server and one browser; skipped where there is none."""
+"""What tests of the page share: one server; skipped where there is none."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.chromium import chromium
 from tests.page.serving import served
 
 
@@ -15,10 +13,3 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("streamlit", reason="the page needs the extra app: streamlit is absent")
     with served(tmp_path_factory.mktemp("home")) as where:
         yield where
-
-
-@pytest.fixture(scope="package")
-def browser(address: str) -> Iterator[Any]:
-    """Return a headless Chromium, Debian's."""
-    with chromium() as found:
-        yield found

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.chromium import chromium
-
 ROOT = Path(__file__).resolve().parents[2]
 HISTORY = """\
 epoch,loss,loss_image,loss_adversarial,loss_content,loss_discriminator,d_real,d_fake,psnr,psnr_masked,ssim
@@ -50,9 +48,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(shown: Path) -> Iterator[Any]:
-    with chromium() as browser:
-        opened = browser.new_context(offline=True).new_page()
+def page(shown: Path, browser: Any) -> Iterator[Any]:
+    with browser.new_context(offline=True) as visitor:
+        opened = visitor.new_page()
         opened.goto(shown.as_uri())
         yield opened
 
