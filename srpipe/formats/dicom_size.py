@@ -48,6 +48,7 @@ _JPEG = b"\xff\xd8\xff"
 _RLE_HEADER = 64 + 2 * 2**16
 # Marker segments that hold a size: SOF0 to SOF15, but for DHT, JPG and DAC; JPEG-LS's SOF55.
 _FRAMES = {0xF7, *range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SCAN = 0xDA  # after it come the coded pixels
 
 
 class Limited(io.BytesIO):
@@ -171,14 +172,19 @@ def _require_jpeg_2000(frame: bytes, size: tuple[int, int]) -> None:
 
 
 def _require_jpeg(frame: bytes, size: tuple[int, int], allocated: int) -> None:
-    """Refuse a JPEG or JPEG-LS whose frame header does not suit."""
-    at = 2
+    """Refuse a JPEG or JPEG-LS whose header does not suit, or has bytes between its segments.
+
+    At some of the latter gdcm ends the process.
+    """
+    at, known = 2, False
     while frame.startswith(_JPEG) and at + 10 <= len(frame) and frame[at] == 0xFF:
         marker, length, bits, height, width, channels = struct.unpack_from(">xBHBHHB", frame, at)
         if marker in _FRAMES:
             _require_agreement((height, width), channels, size)
             if bits > allocated:
                 raise ValueError(f"its pixels have {bits} bits, in words of {allocated}")
+            known = True
+        if marker == _SCAN and known:
             return
         at += 1 if marker == 0xFF else 2 + length
-    raise ValueError("its pixels are no JPEG")
+    raise ValueError("its pixels are no JPEG, or one whose header is damaged")

@@ -210,6 +210,10 @@ def test_jpeg_2000_of_many_tiles() -> None:
         (b"\xff\xd8\xff\xc0\0\x0b\x08\0\x20\0\x20\3", "its pixels have 3 channels"),
         (b"\xff\xd8\xff\xf7\0\x0b\x10\0\x20\0\x20\1", "have 16 bits, in words of 8"),
         (b"\xff\xd8\xff\xe0\0\4hi??\xff\xc0\0\x0b\x08\0\x20\0\x20\1", "are no JPEG"),
+        (
+            b"\xff\xd8\xff\xc3\0\x0b\x08\0\x20\0\x20\1\1\x11\0??\xff\xda\0\x08" + bytes(40),
+            "its pixels are no JPEG, or one whose header is damaged",
+        ),
         (b"nothing of the kind", "are no JPEG"),
     ],
 )
