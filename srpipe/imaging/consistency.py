@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.linalg import cho_solve_banded, cholesky_banded
+import scipy  # whole: its subpackages take a third of a second, and so load at first use
 
 from srpipe.imaging.arrays import FloatImage, GreyImage
 from srpipe.imaging.resample import downsample, keys, to_grey
@@ -40,12 +39,12 @@ MARGIN = 32
 class _Axis:
     """Downsampling along one axis: its matrix, and the Cholesky factor of D D^T (banded)."""
 
-    matrix: sparse.csr_array
+    matrix: "scipy.sparse.csr_array"
     factor: npt.NDArray[np.float64]
 
     def back(self, small: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Apply D+ to the columns of `(n/scale, m)`: `(n, m)`."""
-        solved = cho_solve_banded((self.factor, True), small, check_finite=False)
+        solved = scipy.linalg.cho_solve_banded((self.factor, True), small, check_finite=False)
         result: npt.NDArray[np.float64] = self.matrix.T @ solved
         return result
 
@@ -98,7 +97,7 @@ def undetermined(sr: npt.NDArray[Any], scale: int) -> FloatImage:
     return rest
 
 
-def downsampling_matrix(length: int, scale: int) -> sparse.csr_array:
+def downsampling_matrix(length: int, scale: int) -> "scipy.sparse.csr_array":
     """Return Pillow's antialiased bicubic along one axis, `(length/scale, length)`, in float64.
 
     Keys' kernel (a = -0.5), widened by the scale; where the border cuts it off, its weights are
@@ -111,7 +110,7 @@ def downsampling_matrix(length: int, scale: int) -> sparse.csr_array:
     weights = weights / weights.sum(1, keepdims=True)
     rows = np.repeat(np.arange(count), 2 * reach)
     columns = np.clip(at, 0, length - 1).ravel()
-    return sparse.csr_array((weights.ravel(), (rows, columns)), shape=(count, length))
+    return scipy.sparse.csr_array((weights.ravel(), (rows, columns)), shape=(count, length))
 
 
 @functools.lru_cache(maxsize=8)
@@ -123,4 +122,4 @@ def _axis(length: int, scale: int) -> _Axis:
     for distance in range(min(2 * REACH, product.shape[0])):
         diagonal = product.diagonal(-distance)
         bands[distance, : len(diagonal)] = diagonal
-    return _Axis(matrix, cholesky_banded(bands, lower=True))
+    return _Axis(matrix, scipy.linalg.cholesky_banded(bands, lower=True))

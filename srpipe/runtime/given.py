@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+import scipy  # whole: its subpackages take a third of a second, and so load at first use
 
 from srpipe.formats.raster import Values
 from srpipe.imaging.arrays import FloatImage
@@ -34,7 +34,7 @@ def given(values: Values) -> FloatImage:
 
 def _filled(array: npt.NDArray[np.int32], padded: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """Return the array with the nearest pixels of the image in place of padding."""
-    rows, columns = ndimage.distance_transform_edt(
+    rows, columns = scipy.ndimage.distance_transform_edt(
         padded, return_distances=False, return_indices=True
     )
     filled: npt.NDArray[np.int32] = array[rows, columns]

@@ -19,8 +19,8 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import scipy  # whole: its subpackages take a third of a second, and so load at first use
 from PIL import Image
-from scipy import ndimage
 
 from srpipe.core.errors import CheckpointError
 from srpipe.imaging.arrays import FloatArray, FloatImage, RecordedImage
@@ -116,12 +116,12 @@ def features(sr: FloatImage, lr: LRImage) -> FloatArray:
     shown = Image.fromarray(levels).resize((lr.shape[1], lr.shape[0]), BICUBIC)
     floats = lr.dtype.kind == "f"
     given = lr * np.float32(255) if floats else grey_levels(cast(RecordedImage, lr))
-    residual = ndimage.gaussian_filter(np.abs(given - np.asarray(shown)), NEARBY)
+    residual = scipy.ndimage.gaussian_filter(np.abs(given - np.asarray(shown)), NEARBY)
     residual = np.asarray(
         Image.fromarray(residual).resize((width, height), Image.Resampling.BILINEAR)
     )
-    mean = ndimage.uniform_filter(levels, WINDOW)
-    variance = ndimage.uniform_filter(levels * levels, WINDOW) - mean * mean
+    mean = scipy.ndimage.uniform_filter(levels, WINDOW)
+    variance = scipy.ndimage.uniform_filter(levels * levels, WINDOW) - mean * mean
     detail = np.sqrt(np.maximum(variance, 0))
     return np.log2(np.stack([residual, detail]) + np.float32(FLOOR)).astype(np.float32)
 
@@ -129,6 +129,6 @@ def features(sr: FloatImage, lr: LRImage) -> FloatArray:
 def spread(table: npt.NDArray[np.float64], at: FloatArray) -> FloatImage:
     """Interpolate the table at features `(2, ...)`; return grey levels, float32 `(...)`."""
     first = np.array([RESIDUALS[0], DETAILS[0]], np.float32).reshape(2, *[1] * (at.ndim - 1))
-    values = ndimage.map_coordinates(table, at - first, order=1, mode="nearest")
+    values = scipy.ndimage.map_coordinates(table, at - first, order=1, mode="nearest")
     found: FloatImage = np.exp2(values).astype(np.float32)
     return found

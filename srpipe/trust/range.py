@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import ndimage
 
 from srpipe.imaging.arrays import FloatImage
 
@@ -239,15 +238,14 @@ def told(found: Measured, within: Range) -> list[str]:
 def noise(image: FloatImage) -> float:
     """Estimate the standard deviation of an image's noise, in 255ths of its range.
 
-    The mean absolute response to a mask that takes out all that is linear (J. Immerkaer, "Fast
-    noise variance estimation", CVIU 1996), in blocks of 16x16 pixels, of which it is the median:
-    texture counts as noise only where it fills half of the image. Blocks that are partly black or
-    white count if there are no others.
+    The mean absolute response to second differences down and across, which take out all that is
+    linear (J. Immerkaer, "Fast noise variance estimation", CVIU 1996), in blocks of 16x16 pixels,
+    of which it is the median: texture counts as noise only where it fills half of the image. Blocks
+    that are partly black or white count if there are no others.
 
     Args:
         image: float32 `(h, w)` in [0, 1], sides of at least 16.
     """
-    mask: npt.NDArray[np.float32] = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
     height, width = (side - 2 for side in image.shape)
     block = min(BLOCK, height, width)
     down, across = height // block, width // block
@@ -255,13 +253,14 @@ def noise(image: FloatImage) -> float:
     # All over a large image.
     for row in range(0, down, -(-down // MOST_ROWS)):
         band = image[row * block : (row + 1) * block + 2, : across * block + 2]
-        response = np.abs(ndimage.convolve(band, mask)[1:-1, 1:-1])
+        response = np.abs(np.diff(np.diff(band, 2, axis=0), 2, axis=1))
         found.append(_by_block(response, block))
         extreme = ((band <= 0) | (band >= 1))[1:-1, 1:-1]
         clipped.append(_by_block(extreme.astype(np.float32), block))
     each, cut = np.concatenate(found), np.concatenate(clipped)
     whole = each[cut <= CLIPPED] if (cut <= CLIPPED).any() else each
-    return float(np.sqrt(np.pi / 2) / 6 * 255 * np.median(whole))
+    middle = np.quantile(whole, 0.5)  # np.median would load numpy.ma
+    return float(np.sqrt(np.pi / 2) / 6 * 255 * middle)
 
 
 def _by_block(band: FloatImage, block: int) -> FloatImage:
