@@ -48,6 +48,7 @@ from pydicom.uid import (
 
 from srpipe.core.errors import ImageError
 from srpipe.core.extras import install
+from srpipe.formats import gdcm_apart
 from srpipe.formats.dicom_size import (
     OVERLAYS,
     Limited,
@@ -105,7 +106,8 @@ _NEEDED = (
     "PixelData",
 )
 # Where several decoders read a syntax, the one that damage does not crash: gdcm ends the process at
-# damaged JPEG 2000, pylibjpeg-rle panics. Lossless JPEG and JPEG-LS are read by what there is.
+# damaged JPEG 2000, pylibjpeg-rle panics. Lossless JPEG and JPEG-LS are gdcm's, in a process of its
+# own, or else read by what there is.
 _PLUGINS = {
     RLELossless: "pydicom",
     JPEGBaseline8Bit: "pillow",
@@ -260,7 +262,7 @@ def _decoded(dataset: Dataset, name: str) -> npt.NDArray[np.int32]:
     if syntax is None:
         raise ValueError("it does not say how its values are coded (transfer syntax)")
     try:
-        decoder = get_decoder(syntax)
+        decoder = (gdcm_apart.decoder if gdcm_apart.is_available(syntax) else get_decoder)(syntax)
     except NotImplementedError:
         decoder = None
     if decoder is None or syntax == ExplicitVRBigEndian:

@@ -157,20 +157,20 @@ def _dicoms(grey: Any, deep: Any) -> Seeds:
         "DICOM": [encoded(each) for each in (*native, *others)],
         "DICOM, RLE": [encoded(each) for each in runs],
         "DICOM, JPEG": [
-            _by_gdcm(data, name)
+            by_gdcm(data, name)
             for data in compressed
             for name in _JPEG
             if name != "JPEGBaselineProcess1" or data is compressed[0]
         ],
-        "DICOM, JPEG-LS": [_by_gdcm(data, name) for data in compressed for name in _JPEG_LS],
+        "DICOM, JPEG-LS": [by_gdcm(data, name) for data in compressed for name in _JPEG_LS],
         "DICOM, JPEG 2000": [
-            *(_by_gdcm(data, name) for data in compressed for name in _JPEG_2000),
-            _boxed(_by_gdcm(compressed[1], "JPEG2000Lossless")),
+            *(by_gdcm(data, name) for data in compressed for name in _JPEG_2000),
+            _boxed(by_gdcm(compressed[1], "JPEG2000Lossless")),
         ],
     }
 
 
-def _by_gdcm(data: bytes, syntax: str) -> bytes:
+def by_gdcm(data: bytes, syntax: str) -> bytes:
     """Return a DICOM file in another transfer syntax."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "x.dcm")
