@@ -1,5 +1,6 @@
 """From a file, or a sample, to what the page shows: in memory, one image at a time."""
 
+import io
 import os
 import threading
 from collections.abc import Callable
@@ -8,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from app.uploads import MOST_PIXELS
+from srpipe.enhance.figures import lr_psnr
+from srpipe.enhance.provenance import AGAIN, was_made
 from srpipe.enhance.upscale import Enhanced, Method, Progress, upscale_bytes
-from srpipe.enhance.written import result_suffix
+from srpipe.enhance.written import result_suffix, said_in
 from srpipe.formats.raster import Values, encode_png, is_dicom, read_values, to_eight_bits
 from srpipe.imaging.arrays import FloatImage, GreyImage, RecordedImage
-from srpipe.imaging.resample import bicubic, crop_to_multiple, downsample, to_grey
+from srpipe.imaging.resample import BICUBIC, bicubic, crop_to_multiple, downsample, to_grey
 from srpipe.metrics.error import psnr, squared_error
 from srpipe.metrics.mask import anatomy_mask
 from srpipe.runtime.given import given, given_range
@@ -35,6 +39,7 @@ class Result:
         hr: the same of the truth, if it is known.
         half_width: float32 `(H, W)` of 1, of the interval around SR, if these weights have one that
             holds for their settings.
+        lr_psnr: of bicubic and of SR, as in the command's report.
         unusual: why LR is out of the range that the default network was trained for.
         encode: returns the enhanced file, which is made when first asked for.
         suffix: of its name.
@@ -45,6 +50,7 @@ class Result:
     sr: GreyImage
     hr: GreyImage | None
     half_width: FloatImage | None
+    lr_psnr: dict[str, float]
     unusual: list[str]
     encode: Callable[[], bytes]
     suffix: str
@@ -66,7 +72,7 @@ def enhance(data: bytes, name: str, method: Method, progress: Progress | None = 
         made = upscale_bytes(
             data, name, method, suffix=suffix, most_pixels=MOST_PIXELS, progress=progress
         )
-        return _result(made, method, suffix)
+        return _result(made, method, suffix, again=was_made(said_in(io.BytesIO(data))))
 
 
 def compare(data: bytes, name: str, method: Method, progress: Progress | None = None) -> Result:
@@ -106,24 +112,46 @@ def _compared(hr: GreyImage, name: str, method: Method, progress: Progress | Non
     return _result(made, method, ".png", hr)
 
 
-def _result(made: Enhanced, method: Method, suffix: str, hr: GreyImage | None = None) -> Result:
+def _result(
+    made: Enhanced,
+    method: Method,
+    suffix: str,
+    hr: GreyImage | None = None,
+    *,
+    again: bool = False,
+) -> Result:
     # Of 9 to 16 bits, the image's own extremes are shown black and white.
     low, high = given_range(made.values)
     high = max(high, low + 1)
     lr, sr = _unit(made.values.array, low, high), _unit(made.sr, low, high)
     eight = made.values.bits == 8
     recorded: RecordedImage = to_grey(lr) if eight else np.rint(lr * 65535).astype(np.uint16)
-    half = made.half_width
+    half, scale = made.half_width, method.network.scale
     return Result(
         lr=to_grey(lr),
-        bicubic=bicubic(recorded, method.network.scale),
+        bicubic=bicubic(recorded, scale),
         sr=to_grey(sr),
         hr=hr,
         half_width=None if half is None else half / np.float32(high - low),
-        unusual=reasons(given(made.values)),
+        lr_psnr={
+            "bicubic": lr_psnr(_interpolated(made.values, scale), made.values, scale),
+            "SR": lr_psnr(made.sr, made.values, scale),
+        },
+        unusual=[*reasons(given(made.values)), *[AGAIN] * again],
         encode=made.encode,
         suffix=suffix,
     )
+
+
+def _interpolated(values: Values, scale: int) -> npt.NDArray[Any]:
+    """Return bicubic in the grey values and the depth of the image."""
+    if values.bits == 8 and not values.low:
+        return bicubic(values.array.astype(np.uint8), scale)
+    height, width = values.array.shape
+    image = Image.fromarray(values.array.astype(np.float32))
+    large = np.asarray(image.resize((width * scale, height * scale), BICUBIC))
+    rounded: npt.NDArray[np.float32] = np.rint(large.clip(values.low, values.high))
+    return rounded
 
 
 def _unit(array: npt.NDArray[Any], low: int, high: int) -> FloatImage:
@@ -143,9 +171,5 @@ def figures(result: Result) -> dict[str, dict[str, float]]:
             found["masked PSNR"] = {
                 name: psnr(float(each[mask].mean())) for name, each in errors.items()
             }
-    scale = result.sr.shape[0] // result.lr.shape[0]
-    found["LR-PSNR"] = {
-        name: psnr(float(squared_error(downsample(image, scale), result.lr).mean()))
-        for name, image in images.items()
-    }
+    found["LR-PSNR"] = result.lr_psnr
     return found

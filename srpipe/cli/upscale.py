@@ -199,4 +199,4 @@ def _failures(failed: "Sequence[Row]", total: int) -> str:
     if total == 1:
         return failed[0].reason
     told = console.lines([row.reason for row in failed])
-    return f"{len(failed)} of {total} images were not made:{told}"
+    return f"not made: {len(failed)} of {total} images:{told}"

@@ -12,6 +12,7 @@ from srpipe.core.errors import DataError, ImageError, NotEnoughMemoryError
 from srpipe.core.files import for_spreadsheets, replacing
 from srpipe.enhance.figures import added_detail, added_share, lr_psnr
 from srpipe.enhance.maps import map_file
+from srpipe.enhance.provenance import AGAIN, was_made
 from srpipe.enhance.upscale import (
     Method,
     origin_of,
@@ -45,8 +46,9 @@ class Row:
         added: share of the result's energy that lies in detail which the input does not determine.
         noise: estimated standard deviation of the input's noise, in 255ths of that range
             (`trust.range.noise`).
-        range: why the input is out of the range that the default network was trained for; "" if it
-            is within, or was not looked at because the result was finished.
+        range: why the input is out of the range that the default network was trained for, such as
+            `provenance.AGAIN`; "" if it is within, or was not looked at because the result was
+            finished.
         seconds: that it took.
     """
 
@@ -214,10 +216,10 @@ def _enhanced(
         width=width,
         height=height,
         scale=scale,
-        lr_psnr=lr_psnr(made, scale) if figures else None,
+        lr_psnr=lr_psnr(made.sr, made.values, scale) if figures else None,
         added=None if detail is None else float(f"{added_share(detail, made.sr):.4g}"),
         noise=round(found.noise, 4) if figures else None,
-        range="; ".join(told(found, trained())),
+        range="; ".join([*told(found, trained()), *[AGAIN] * was_made(said_of(source))]),
         seconds=round(time.monotonic() - started, 3),
     )
 

@@ -7,23 +7,28 @@ import numpy.typing as npt
 from PIL import Image
 
 from srpipe.enhance.tiles import DEFAULT_TILE, pieces
-from srpipe.enhance.upscale import Enhanced
+from srpipe.formats.raster import Values
 from srpipe.imaging.arrays import FloatImage
 from srpipe.imaging.consistency import MARGIN, REACH, undetermined
 from srpipe.imaging.resample import BICUBIC
 from srpipe.runtime.given import given_range
 
 
-def lr_psnr(made: Enhanced, scale: int) -> float:
-    """Return the PSNR in dB of a result, downsampled and rounded, against its input; at most 100.
+def lr_psnr(enlarged: npt.NDArray[Any], values: Values, scale: int) -> float:
+    """Return the PSNR in dB of an image, downsampled and rounded, against its input; at most 100.
 
     The peak is the range that the network was given. Pieces overlap by what Pillow's kernel sees.
+
+    Args:
+        enlarged: whole numbers `(h*scale, w*scale)`, in grey values of the input.
+        values: `(h, w)`, the input.
+        scale: how many times as large each way.
     """
-    low, high = given_range(made.values)
-    lr, total = made.values.array, 0.0
+    low, high = given_range(values)
+    lr, total = values.array, 0.0
     for piece in pieces((lr.shape[0], lr.shape[1]), DEFAULT_TILE, REACH):
         down, across = piece.seen
-        sr = made.sr[
+        sr = enlarged[
             down.start * scale : down.stop * scale, across.start * scale : across.stop * scale
         ]
         size = (across.stop - across.start, down.stop - down.start)

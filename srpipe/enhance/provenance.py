@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 
 NOT_FOR_DIAGNOSIS = "not for diagnosis"
+# Why a result is no input: detail that a network has made up would be taken for the radiograph's.
+AGAIN = "super-resolved by srpipe before"
+_FIRST_WORD = "Super-resolved"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Provenance:
         """Say all in a sentence, in ASCII, which every format can hold."""
         source = f"; input SHA-256 {self.source}" if self.source else ""
         said = (
-            f"Super-resolved {self.scale}x by {self.software} with {self.model} ({self.settings}; "
+            f"{_FIRST_WORD} {self.scale}x by {self.software} with {self.model} ({self.settings}; "
             f"weights SHA-256 {self.sha256}{source}). A network can blur or invent detail: "
             f"{NOT_FOR_DIAGNOSIS}."
         )
@@ -44,6 +47,11 @@ class Provenance:
     def made(self, said: str | None) -> bool:
         """Say whether a file that says `said` was made so, by this version or another."""
         return said is not None and _unversioned(said).startswith(_unversioned(str(self)))
+
+
+def was_made(said: str | None) -> bool:
+    """Say whether a file that says `said` is a result, made in whatever way."""
+    return said is not None and said.startswith(_FIRST_WORD) and " by srpipe " in said
 
 
 def _unversioned(said: str) -> str:

@@ -439,8 +439,8 @@ def targets(
     """
     if images.is_dir() and out.resolve().is_relative_to(images.resolve()):
         raise DataError(
-            f"--out: {out} lies in {images}, so that results would be images of the next run: give "
-            "a folder outside of it"
+            f"--out: {out} is, or lies in, the folder of the images, {images}: the next run would "
+            "take results for images. Give a folder outside of it"
         )
     plain = {name: _target(name, path, lossless) for name, path in files.items()}
     times = Counter(plain.values())

@@ -237,7 +237,16 @@ def said_of(path: Path) -> str | None:
     None if it is not there, or says nothing.
     """
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") as file:
+            return said_in(file)
+    except OSError:
+        return None
+
+
+def said_in(file: BinaryIO) -> str | None:
+    """Return what a file, open at its start, says of how it was made, as `said_of`."""
+    try:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is damaged in someone else's file
             found = _said_in(file)
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):

@@ -438,4 +438,4 @@ def _content(data: bytes) -> str:
         return "it is a TIFF of a kind that Pillow does not know, or it is cut"
     if start.startswith((b"\x89PNG", b"\xff\xd8")):
         return "it starts as an image file and is damaged soon after"
-    return f"it starts with {start!r}"
+    return f"it starts with {str(start)[1:]}"  # without the b of bytes

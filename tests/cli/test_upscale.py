@@ -127,7 +127,7 @@ def test_inputs_are_not_overwritten(
     message = refused("upscale", "--weights", weights, "--images", images, "--out", out)
     inside = "a.png is one of the images: give another folder"
     assert (
-        inside if images == "own/a.png" else "results would be images of the next run"
+        inside if images == "own/a.png" else "the next run would take results for images"
     ) in message
     after = {path: path.read_bytes() for path in Path("own").rglob("*") if path.is_file()}
     assert after == before
@@ -149,7 +149,7 @@ def test_bad_images_are_named_and_the_rest_is_done(
     shown = capsys.readouterr()
     assert "4 image(s) in large, 4 times as large" in shown.out
     message = shown.err[shown.err.index("error: ") :].splitlines()
-    assert message[0] == "error: 2 of 6 images were not made:"
+    assert message[0] == "error: not made: 2 of 6 images:"
     assert [line.split(" is damaged: ")[0] for line in message[1:]] == [
         "  own/p1.png",
         "  own/p3.png",
@@ -163,7 +163,7 @@ def test_many_bad_images_are_counted(refused: Refused, ours: Path) -> None:
     for number in range(12):
         Path(f"own/p{number:02}.png").write_text("<html>404</html>")
     message = refused("upscale", "--weights", ours, "--images", "own", "--out", "large")
-    assert message.startswith("error: 12 of 12 images were not made:\n  own/p00.png is no image")
+    assert message.startswith("error: not made: 12 of 12 images:\n  own/p00.png is no image")
     assert message.endswith("\n  and 2 more")
     assert message.count("own/p") == 10
     only = refused("upscale", "--weights", ours, "--images", "own/p03.png", "--out", "large")
@@ -186,7 +186,7 @@ def test_a_mixed_folder(
     assert shown.out == (
         f"3 image(s) in large, 4 times as large each way, by {ours} on cpu; {left_out}\n"
     )
-    assert "error: 1 of 4 images were not made:\n  own/IM-0001 is damaged" in shown.err
+    assert "error: not made: 1 of 4 images:\n  own/IM-0001 is damaged" in shown.err
 
 
 def test_radiographs_as_hospitals_have_them(
@@ -203,7 +203,7 @@ def test_radiographs_as_hospitals_have_them(
     Path("own/d.png").write_bytes(encode_png(make_image(0, 20, 24)))
     with pytest.raises(SystemExit, match=r"^1$"):
         main(["upscale", "--weights", str(ours), "--images", "own", "--out", "large"])
-    assert "1 of 4 images were not made:\n  own/c.dcm is of the" in capsys.readouterr().err
+    assert "not made: 1 of 4 images:\n  own/c.dcm is of the" in capsys.readouterr().err
     found = {path.as_posix() for path in Path("large").rglob("*") if path.is_file()}
     assert found == {"large/1.2.840/1.2.3.dcm", "large/b.DCM", "large/d.png"}
     made = dcmread("large/1.2.840/1.2.3.dcm")
@@ -292,7 +292,7 @@ def test_several_inputs_are_accounted_for(
         f"0 image(s) in large, 4 times as large each way, by {ours} on cpu; 2 more were finished "
         "before; 1 file(s) are not read: 1 .gif (b.gif)\n"
     )
-    assert "error: 1 of 3 images were not made:\n  two/bad.png is no image" in shown.err
+    assert "error: not made: 1 of 3 images:\n  two/bad.png is no image" in shown.err
     with Path("large.csv").open(encoding="utf-8", newline="") as file:
         rows = [(row["input"], row["status"]) for row in csv.DictReader(file)]
     assert rows == [
@@ -455,7 +455,7 @@ def test_an_image_too_large_for_the_memory(tmp_path: Path, weights: str, spare: 
         r"other programs\.",
         message,
     )
-    assert "error: 1 of 3 images were not made" in done.stderr
+    assert "error: not made: 1 of 3 images" in done.stderr
     assert list(upscaled(tmp_path / "large")) == ["a.png", "c.png"]
 
 

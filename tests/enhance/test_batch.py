@@ -320,6 +320,19 @@ def test_what_is_out_of_range_is_told(our_method: Method) -> None:
     assert [row.range for row in enhance(jobs, our_method)] == ["", "", ""]
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".jp2", ".dcm"])
+def test_a_result_that_is_enhanced_again_is_told(our_method: Method, suffix: str) -> None:
+    """It is made all the same; the network takes what it made up for the radiograph's."""
+    chest = render(Exposure(1, 0, 14), 256)
+    source = Path("a.dcm" if suffix == ".dcm" else "a.png")
+    data = encoded(radiograph(chest, 8)) if suffix == ".dcm" else encode_png(chest)
+    source.write_bytes(data)
+    (first,) = enhance([(source, Path(f"b{suffix}"))], our_method)
+    (second,) = enhance([(Path(f"b{suffix}"), Path(f"c{suffix}"))], our_method)
+    assert (first.range, second.range) == ("", "super-resolved by srpipe before")
+    assert second.status == "made"
+
+
 def test_a_report_keeps_what_was_measured_of_finished_files(
     our_method: Method, make_image: MakeImage
 ) -> None:

@@ -1,24 +1,16 @@
 """Figures of a result are what their names say, in pieces as of the whole."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from srpipe.enhance.figures import added_detail, added_share, lr_psnr
-from srpipe.enhance.provenance import Provenance
-from srpipe.enhance.upscale import Enhanced, Method, upscale_file
+from srpipe.enhance.upscale import Method, upscale_file
 from srpipe.formats.raster import Values, encode_png
 from srpipe.imaging.consistency import undetermined
 from srpipe.imaging.resample import downsample
 from tests.conftest import MakeImage
-
-
-def enhanced(values: Values, sr: npt.NDArray[Any]) -> Enhanced:
-    """Return a result that is no file."""
-    return Enhanced(values, sr, None, Provenance("0", "none", "0", 4, "fp32"), bytes)
 
 
 def test_lr_psnr_is_that_of_the_scores(our_method: Method, make_image: MakeImage) -> None:
@@ -27,12 +19,14 @@ def test_lr_psnr_is_that_of_the_scores(our_method: Method, make_image: MakeImage
     Path("a.png").write_bytes(encode_png(lr))
     made = upscale_file(Path("a.png"), Path("out.png"), our_method)
     error = ((downsample(made.sr, 4).astype(float) - lr) ** 2).mean()
-    assert lr_psnr(made, 4) == pytest.approx(20 * np.log10(255 / np.sqrt(error)), abs=1e-4)
+    assert lr_psnr(made.sr, made.values, 4) == pytest.approx(
+        20 * np.log10(255 / np.sqrt(error)), abs=1e-4
+    )
     flat = Values(np.tile(np.arange(1000, 1020), (20, 1)), 0, 4095, 12, ())
-    off = enhanced(flat, (flat.array + 1).repeat(4, 0).repeat(4, 1).astype(np.uint16))
-    assert lr_psnr(off, 4) == pytest.approx(20 * np.log10(19), abs=0.2)
+    off = (flat.array + 1).repeat(4, 0).repeat(4, 1).astype(np.uint16)
+    assert lr_psnr(off, flat, 4) == pytest.approx(20 * np.log10(19), abs=0.2)
     exact = Values(np.full((20, 20), 7, np.uint8), 0, 255, 8, ())
-    assert lr_psnr(enhanced(exact, np.full((80, 80), 7, np.uint8)), 4) == 100
+    assert lr_psnr(np.full((80, 80), 7, np.uint8), exact, 4) == 100
 
 
 def test_added_detail_in_pieces_is_that_of_the_whole(make_image: MakeImage) -> None:

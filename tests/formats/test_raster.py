@@ -127,7 +127,7 @@ def test_orientation_and_white_is_zero_together() -> None:
     ("data", "found"),
     [
         (b"", "is empty"),
-        (b"no image at all\n", "starts with b'no image"),
+        (b"no image at all\n", "starts with 'no image"),
         (saved(Image.fromarray(GREY), "GIF"), "GIF8"),
         (b"\0" * 128 + b"DICM" + b"\0" * 64, "DICOM file, which is not read here"),
         (by_tifffile(GREY.astype(np.float32)), "floating point"),

@@ -1,13 +1,20 @@
 """What the page makes of files, one at a time."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="the page needs the extra app")
 
-from app.work import busy, enhance
+from app.work import busy, enhance, figures
+from srpipe.enhance import batch
+from srpipe.enhance.provenance import AGAIN
 from srpipe.enhance.upscale import method
 from srpipe.formats.raster import encode_png
+from srpipe.imaging.resample import bicubic, downsample
 from tests.conftest import MakeImage
+from tests.formats.radiographs import encoded, radiograph
 
 
 def test_who_comes_second_can_tell_that_it_waits(make_image: MakeImage) -> None:
@@ -27,3 +34,28 @@ def test_who_comes_second_can_tell_that_it_waits(make_image: MakeImage) -> None:
         )
     assert found == [(0, 1, True)]
     assert not busy()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_figures_are_those_of_the_report(tmp_path: Path, make_image: MakeImage, deep: bool) -> None:
+    """Of 8 bits and of more; bicubic's are of the same depth."""
+    lr = make_image(0, 64, 64)
+    data = encoded(radiograph(16 * lr.astype(np.uint16), 12)) if deep else encode_png(lr)
+    name = "a.dcm" if deep else "a.png"
+    used = method("plain_sr_small_x4", device="cpu")
+    shown = figures(enhance(data, name, used))["LR-PSNR"]
+    source = tmp_path / name
+    source.write_bytes(data)
+    (row,) = batch.enhance([(source, tmp_path / "out" / name)], used, figures=True)
+    assert shown["SR"] == row.lr_psnr
+    back = downsample(bicubic(lr, 4), 4).astype(float)
+    known = 20 * np.log10(255 / np.sqrt(((back - lr) ** 2).mean()))
+    assert shown["bicubic"] == pytest.approx(known, abs=0.5 if deep else 1e-4)
+
+
+def test_a_result_that_is_shown_is_told(make_image: MakeImage) -> None:
+    """As the command tells it."""
+    used = method("plain_sr_small_x4", device="cpu")
+    made = enhance(encode_png(make_image(0, 32, 32)), "a.png", used)
+    assert AGAIN not in made.unusual
+    assert AGAIN in enhance(made.encode(), "b.png", used).unusual
