@@ -72,7 +72,7 @@ def enhance(data: bytes, name: str, method: Method, progress: Progress | None = 
         made = upscale_bytes(
             data, name, method, suffix=suffix, most_pixels=MOST_PIXELS, progress=progress
         )
-        return _result(made, method, suffix, again=was_made(said_in(io.BytesIO(data))))
+        return _result(made, method, suffix, again=_was_made(data))
 
 
 def compare(data: bytes, name: str, method: Method, progress: Progress | None = None) -> Result:
@@ -84,7 +84,7 @@ def compare(data: bytes, name: str, method: Method, progress: Progress | None = 
     with _one_at_a_time:
         values = _read(data, name, MOST_PIXELS * method.network.scale**2)
         hr = crop_to_multiple(to_eight_bits(values, "minmax"), method.network.scale)
-        return _compared(hr, name, method, progress)
+        return _compared(hr, name, method, progress, again=_was_made(data))
 
 
 def compare_sample(hr: GreyImage, method: Method, progress: Progress | None = None) -> Result:
@@ -101,7 +101,18 @@ def _read(data: bytes, name: str, most_pixels: int) -> Values:
     return dicom.read(data, name, most_pixels).values
 
 
-def _compared(hr: GreyImage, name: str, method: Method, progress: Progress | None) -> Result:
+def _was_made(data: bytes) -> bool:
+    return was_made(said_in(io.BytesIO(data)))
+
+
+def _compared(
+    hr: GreyImage,
+    name: str,
+    method: Method,
+    progress: Progress | None,
+    *,
+    again: bool = False,
+) -> Result:
     scale = method.network.scale
     if 0 in hr.shape:
         lr = np.zeros((1, 1), np.uint8)  # too small, which is told below
@@ -109,7 +120,7 @@ def _compared(hr: GreyImage, name: str, method: Method, progress: Progress | Non
         lr = downsample(np.ascontiguousarray(hr), scale)
     # By the way of a file, so that there is one way.
     made = upscale_bytes(encode_png(lr), os.path.splitext(name)[0], method, progress=progress)
-    return _result(made, method, ".png", hr)
+    return _result(made, method, ".png", hr, again=again)
 
 
 def _result(
@@ -124,17 +135,20 @@ def _result(
     low, high = given_range(made.values)
     high = max(high, low + 1)
     lr, sr = _unit(made.values.array, low, high), _unit(made.sr, low, high)
-    eight = made.values.bits == 8
+    eight = made.values.bits == 8 and not made.values.low
     recorded: RecordedImage = to_grey(lr) if eight else np.rint(lr * 65535).astype(np.uint16)
     half, scale = made.half_width, method.network.scale
+    interpolated = bicubic(recorded, scale)
     return Result(
         lr=to_grey(lr),
-        bicubic=bicubic(recorded, scale),
+        bicubic=interpolated,
         sr=to_grey(sr),
         hr=hr,
         half_width=None if half is None else half / np.float32(high - low),
         lr_psnr={
-            "bicubic": lr_psnr(_interpolated(made.values, scale), made.values, scale),
+            "bicubic": lr_psnr(
+                interpolated if eight else _interpolated(made.values, scale), made.values, scale
+            ),
             "SR": lr_psnr(made.sr, made.values, scale),
         },
         unusual=[*reasons(given(made.values)), *[AGAIN] * again],
@@ -145,8 +159,6 @@ def _result(
 
 def _interpolated(values: Values, scale: int) -> npt.NDArray[Any]:
     """Return bicubic in the grey values and the depth of the image."""
-    if values.bits == 8 and not values.low:
-        return bicubic(values.array.astype(np.uint8), scale)
     height, width = values.array.shape
     image = Image.fromarray(values.array.astype(np.float32))
     large = np.asarray(image.resize((width * scale, height * scale), BICUBIC))

@@ -1,8 +1,8 @@
 """Drawing acquisitions to train on, from the ranges in the settings.
 
 Degradations are switched on one by one, so that many crops have one alone: too wide a mixture costs
-quality on each (arXiv 2305.18107). Little noise and high doses are drawn more often, because that is
-where a network that does too much loses most.
+quality on each (arXiv 2305.18107). Little noise and high doses are drawn more often, because
+that is where a network that does too much loses most.
 """
 
 import numpy as np

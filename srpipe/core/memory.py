@@ -53,7 +53,7 @@ def guarded(what: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except (MemoryError, RuntimeError, OSError) as error:
+    except (MemoryError, RuntimeError, OSError, ImportError) as error:
         if not ran_out(error):
             raise
         raise NotEnoughMemoryError(described(error, what, advice)) from error

@@ -249,8 +249,8 @@ def said_in(file: BinaryIO) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is damaged in someone else's file
             found = _said_in(file)
-    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
-        return None  # whatever it is, it was not written here
+    except Exception:  # of readers and of pydicom, at whatever is damaged
+        return None  # it was not written here
     return None if found is None else str(found).removeprefix(HALF_WIDTH).removeprefix(ADDED)
 
 

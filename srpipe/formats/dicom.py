@@ -46,6 +46,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
+from srpipe.core import memory
 from srpipe.core.errors import ImageError
 from srpipe.core.extras import install
 from srpipe.formats import gdcm_apart
@@ -276,6 +277,8 @@ def _decoded(dataset: Dataset, name: str) -> npt.NDArray[np.int32]:
     try:
         values = decoder.as_array(dataset, decoding_plugin=plugin)[0]
     except RuntimeError as error:
+        if memory.ran_out(error):
+            raise MemoryError(str(error)) from error
         said = "; ".join(line.strip() for line in str(error).splitlines()[1:])
         said = _OBJECT.sub("it", said)
         raise ImageError(

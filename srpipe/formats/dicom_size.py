@@ -174,7 +174,7 @@ def _require_jpeg_2000(frame: bytes, size: tuple[int, int]) -> None:
 def _require_jpeg(frame: bytes, size: tuple[int, int], allocated: int) -> None:
     """Refuse a JPEG or JPEG-LS whose header does not suit, or has bytes between its segments.
 
-    At some of the latter gdcm ends the process.
+    At some of the latter gdcm crashes.
     """
     at, known = 2, False
     while frame.startswith(_JPEG) and at + 10 <= len(frame) and frame[at] == 0xFF:

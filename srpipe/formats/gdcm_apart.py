@@ -9,24 +9,27 @@ import os
 import signal
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
+from pydicom.pixels.decoders import gdcm
 from pydicom.pixels.decoders.base import Decoder, DecodeRunner
 from pydicom.uid import UID, JPEGLossless, JPEGLosslessSV1, JPEGLSTransferSyntaxes
 
 SYNTAXES = (JPEGLossless, JPEGLosslessSV1, *JPEGLSTransferSyntaxes)
-# As pydicom asks of a plugin.
-DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, ("gdcm>=3.0.10",))
 
 _PROGRAM = Path(__file__).with_name("gdcm_program.py")
 # Far more than the largest image takes, should damage make gdcm run on and on.
 _MOST_SECONDS = 300
+_MOST_SAID = 200  # characters
 
 
 def is_available(syntax: str) -> bool:
-    """Say whether gdcm is there, and decodes this transfer syntax."""
-    return syntax in SYNTAXES and find_spec("gdcm") is not None
+    """Say whether gdcm decodes this transfer syntax here; pydicom asks this of a plugin.
+
+    A program into which Python is built cannot start another Python.
+    """
+    alone = bool(sys.executable) and not getattr(sys, "frozen", False)
+    return alone and syntax in SYNTAXES and gdcm.is_available(syntax)
 
 
 @functools.cache
@@ -58,13 +61,13 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
         "pixel": (1, runner.bits_allocated, bits, bits - 1, runner.pixel_representation),
     }
     # It finds packages where this process does, but not in the folder that this was started in.
-    path = os.pathsep.join(each for each in sys.path if each)
+    path = os.pathsep.join(each for each in sys.path if isinstance(each, str) and each)
     try:
         done = subprocess.run(
             [sys.executable, "-P", _PROGRAM, json.dumps(told)],
             input=frame,
             capture_output=True,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, "PYTHON_COLORS": "0"},
             timeout=_MOST_SECONDS,
             check=False,
         )
@@ -76,6 +79,12 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
             raise RuntimeError(f"{len(done.stdout)} bytes came of it, {due} were due")
         return done.stdout
     if done.returncode < 0:
-        raise RuntimeError(f"crashed ({signal.Signals(-done.returncode).name})")
-    # The last line of a traceback.
-    raise RuntimeError(done.stderr.decode("ascii", "backslashreplace").strip().rpartition("\n")[2])
+        said = f"crashed ({signal.strsignal(-done.returncode)})"
+    else:  # the last line of a traceback; of a crash on Windows there is none
+        said = done.stderr.decode("ascii", "backslashreplace").strip().rpartition("\n")[2]
+        said = said[:_MOST_SAID] or f"exit code {done.returncode:#x}"
+    # So Linux ends a process where memory is short.
+    killed = done.returncode == -getattr(signal, "SIGKILL", 0)
+    if killed or said.startswith(MemoryError.__name__) or "bad_alloc" in said:
+        said = f"out of memory: {said}"
+    raise RuntimeError(said)

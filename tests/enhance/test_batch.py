@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from srpipe.core.errors import DataError
 from srpipe.enhance.batch import (
@@ -331,6 +332,18 @@ def test_a_result_that_is_enhanced_again_is_told(our_method: Method, suffix: str
     (second,) = enhance([(Path(f"b{suffix}"), Path(f"c{suffix}"))], our_method)
     assert (first.range, second.range) == ("", "super-resolved by srpipe before")
     assert second.status == "made"
+
+
+def test_other_words_in_a_file_are_no_sign_of_a_result(our_method: Method) -> None:
+    """Another program's description, in PNG and in DICOM."""
+    chest = render(Exposure(1, 0, 14), 256)
+    texts = PngInfo()
+    texts.add_text("Description", "Super-resolved by hand")
+    Image.fromarray(chest).save("a.png", pnginfo=texts)
+    derived = radiograph(chest, 8, DerivationDescription="Lossy compression")
+    Path("b.dcm").write_bytes(encoded(derived))
+    jobs = [(Path(name), Path("out", name)) for name in ("a.png", "b.dcm")]
+    assert [row.range for row in enhance(jobs, our_method)] == ["", ""]
 
 
 def test_a_report_keeps_what_was_measured_of_finished_files(

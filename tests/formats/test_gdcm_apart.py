@@ -1,11 +1,13 @@
 """gdcm decodes what it did, and ends no process but its own."""
 
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from srpipe.core.errors import ImageError
 from srpipe.formats import gdcm_apart
@@ -44,8 +46,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("os.kill(os.getpid(), signal.SIGABRT)", "(gdcm: crashed (SIGABRT))"),
-        ("print('a word', file=sys.stderr); raise MemoryError('std::bad_alloc')", "bad_alloc)"),
+        ("os.kill(os.getpid(), signal.SIGABRT)", "(gdcm: crashed (Aborted))"),
+        ("print('a word', file=sys.stderr); raise KeyError('x')", "(gdcm: KeyError: 'x')"),
+        ("os._exit(5)", "(gdcm: exit code 0x5)"),
         ("sys.stdout.write('too little')", "(gdcm: 10 bytes came of it, 960 were due)"),
         ("time.sleep(60)", "(gdcm: not done after 1 s)"),
     ],
@@ -64,10 +67,29 @@ def test_a_fault_is_one_message(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "code", ["raise MemoryError('std::bad_alloc')", "os.kill(os.getpid(), signal.SIGKILL)"]
+)
+def test_a_lack_of_memory_is_no_damage(program: Callable[[str], None], code: str) -> None:
+    """It is told as any other."""
+    data = compressed(SYNTAXES[1])
+    program(code)
+    with pytest.raises(MemoryError, match="out of memory"):
+        read(data, "x.dcm")
+
+
+@pytest.mark.parametrize(("coded", "told"), [(8, 12), (12, 16)])
+def test_jpeg_ls_that_says_fewer_bits_than_the_file(coded: int, told: int) -> None:
+    """Its words are as wide as its own bits need."""
+    dataset = dcmread(io.BytesIO(compressed("JPEGLSLossless", coded)))
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, told, told - 1
+    assert np.array_equal(read(encoded(dataset), "x.dcm").values.array, stored(coded))
+
+
 def test_modules_of_the_folder_it_is_started_in_are_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder of radiographs from elsewhere may hold a gdcm.py."""
+    """By gdcm's process: a folder of radiographs from elsewhere may hold a gdcm.py."""
     (tmp_path / "gdcm.py").write_text("raise SystemExit('run')\n", encoding="utf-8")
     data = compressed(SYNTAXES[0])
     monkeypatch.chdir(tmp_path)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the page needs the extra app")
 
-from app.work import busy, enhance, figures
+from app.work import busy, compare, enhance, figures
 from srpipe.enhance import batch
 from srpipe.enhance.provenance import AGAIN
 from srpipe.enhance.upscale import method
@@ -59,3 +59,4 @@ def test_a_result_that_is_shown_is_told(make_image: MakeImage) -> None:
     made = enhance(encode_png(make_image(0, 32, 32)), "a.png", used)
     assert AGAIN not in made.unusual
     assert AGAIN in enhance(made.encode(), "b.png", used).unusual
+    assert AGAIN in compare(made.encode(), "b.png", used).unusual

@@ -168,7 +168,7 @@ def test_every_bad_file_is_told_at_once(own: Path) -> None:
     assert message.startswith("5 of 6 image(s) cannot be used")
     assert "b_small.png is 64 x 63 pixels: allowed are sides of at least 64" in message
     assert "c_cut.png is damaged" in message
-    assert "d_text.png is no image that can be read; it starts with b'I am no" in message
+    assert "d_text.png is no image that can be read; it starts with 'I am no" in message
     assert "e_empty.png is empty" in message
     assert "f_dangling.png cannot be read: No such file" in message
     assert "a_good.png" not in message
