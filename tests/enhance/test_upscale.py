@@ -454,9 +454,7 @@ def test_results_do_not_lie_among_their_images(out: str, monkeypatch: pytest.Mon
     if out == ".":
         monkeypatch.chdir("own")
         images, files = Path.cwd(), named(Path.cwd(), "sub/a.jpg")
-    with pytest.raises(
-        DataError, match="the next run would take results for images"
-    ):
+    with pytest.raises(DataError, match="the next run would take results for images"):
         targets(files, images, Path(out))
 
 
