@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,16 +177,17 @@ def _made(place: DeltaGenerator, asked: Asked, data: bytes, used: Method) -> Sho
 def _panels(result: Result, used: Method) -> list[Panel]:
     truth, name = (result.bicubic, "bicubic") if result.hr is None else (result.hr, "HR")
     scale = f"White: {WHITE} grey levels of 255, or more."
-    panels = [
-        panel("Bicubic", "Interpolation, without a network.", result.bicubic),
-        panel("SR", f"By {used.provenance.model}.", result.sr),
+    pictures = [
+        ("Bicubic", "Interpolation, without a network.", result.bicubic),
+        ("SR", f"By {used.provenance.model}.", result.sr),
     ]
     if result.hr is not None:
-        panels.append(panel("HR", "The truth.", result.hr))
+        pictures.append(("HR", "The truth.", result.hr))
     if result.half_width is not None:
-        panels.append(panel("Interval half width", f"90%. {scale}", amplified(result.half_width)))
-    panels.append(panel("Difference", f"|SR - {name}|. {scale}", _difference(result.sr, truth)))
-    return panels
+        pictures.append(("Interval half width", f"90%. {scale}", amplified(result.half_width)))
+    pictures.append(("Difference", f"|SR - {name}|. {scale}", _difference(result.sr, truth)))
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda each: panel(*each), pictures))
 
 
 def _difference(a: GreyImage, b: GreyImage) -> GreyImage:
