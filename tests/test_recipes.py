@@ -39,6 +39,7 @@ def test_there_is_a_recipe_for_each_released_training() -> None:
         "plain_sr_base",
         "plain_sr_small",
         "swift_srgan_base",
+        "swift_srgan_mid",
         "swift_srgan",
     }
 
@@ -76,6 +77,7 @@ def test_our_generator_grows_from_the_small_one() -> None:
 
 
 def test_swift_srgan_is_trained_on_from_its_first_training() -> None:
-    """With Muon, on more images."""
-    assert changed(ROOT / "recipes/swift_srgan.txt").train.start == "swift_srgan_base_x4"
+    """With Muon, on more images, twice."""
+    assert changed(ROOT / "recipes/swift_srgan.txt").train.start == "swift_srgan_mid_x4"
+    assert changed(ROOT / "recipes/swift_srgan_mid.txt").train.start == "swift_srgan_base_x4"
     assert changed(ROOT / "recipes/swift_srgan_base.txt").train.start is None

@@ -21,13 +21,13 @@ from tests.models.made import assert_same_images
 
 FIDELITY, ADVERSARIAL = "plain_sr_x4", "plain_sr_x4_adversarial"
 IDEAL_ONLY, BASE, SMALL = "plain_sr_ideal_x4", "plain_sr_base_x4", "plain_sr_small_x4"
-SWIFT, SWIFT_BASE = "swift_srgan_x4", "swift_srgan_base_x4"
+SWIFT, SWIFT_MID, SWIFT_BASE = "swift_srgan_x4", "swift_srgan_mid_x4", "swift_srgan_base_x4"
 FACTS = ("data", "licence", "commit", "scores", "training", "metrics")
 
 
 def test_every_released_model_has_a_name() -> None:
     """These are the names that every --weights option and `train.start` take."""
-    names = [FIDELITY, IDEAL_ONLY, ADVERSARIAL, BASE, SMALL, SWIFT, SWIFT_BASE]
+    names = [FIDELITY, IDEAL_ONLY, ADVERSARIAL, BASE, SMALL, SWIFT, SWIFT_MID, SWIFT_BASE]
     assert released_names() == sorted(names)
 
 
@@ -93,7 +93,8 @@ def test_the_adversarial_variant_was_trained_on_from_the_fidelity_generator() ->
         (FIDELITY, IDEAL_ONLY),
         (IDEAL_ONLY, BASE),
         (BASE, SMALL),
-        (SWIFT, SWIFT_BASE),
+        (SWIFT, SWIFT_MID),
+        (SWIFT_MID, SWIFT_BASE),
     ],
 )
 def test_what_was_trained_on_names_the_file_it_started_from(name: str, start: str) -> None:
