@@ -186,7 +186,7 @@ def _panels(result: Result, used: Method) -> list[Panel]:
     if result.half_width is not None:
         pictures.append(("Interval half width", f"90%. {scale}", amplified(result.half_width)))
     pictures.append(("Difference", f"|SR - {name}|. {scale}", _difference(result.sr, truth)))
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:  # Pillow encodes them side by side
         return list(pool.map(lambda each: panel(*each), pictures))
 
 

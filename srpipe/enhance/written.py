@@ -249,18 +249,29 @@ def said_in(file: BinaryIO) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is damaged in someone else's file
             found = _said_in(file)
-    except Exception:  # of readers and of pydicom, at whatever is damaged
-        return None  # it was not written here
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
+        return None  # whatever it is, it was not written here
     return None if found is None else str(found).removeprefix(HALF_WIDTH).removeprefix(ADDED)
+
+
+def _said_in_dicom(file: BinaryIO) -> Any:
+    try:
+        from pydicom import dcmread
+
+        from srpipe.formats.dicom import FAULTS
+    except ModuleNotFoundError:
+        return None  # without pydicom none was written here
+    try:
+        return dcmread(file, stop_before_pixels=True).get("DerivationDescription")
+    except FAULTS:
+        return None
 
 
 def _said_in(file: BinaryIO) -> Any:
     start = file.read(132)
     file.seek(0)
     if start[128:] == b"DICM":
-        from pydicom import dcmread
-
-        return dcmread(file, stop_before_pixels=True).get("DerivationDescription")
+        return _said_in_dicom(file)
     # The classes themselves, because Image.open limits the number of pixels.
     kind = kind_of(start)
     if kind == "PNG":

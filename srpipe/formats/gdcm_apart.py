@@ -47,6 +47,9 @@ def decode_frame(frame: bytes, runner: DecodeRunner) -> bytes:
         frame: compressed.
         runner: says what it is; is told the bits of the words, where JPEG-LS has others.
 
+    Returns:
+        Words of `runner.bits_allocated` bits in this machine's order, row by row.
+
     Raises:
         RuntimeError: gdcm could not, crashed or did not end.
     """

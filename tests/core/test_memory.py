@@ -37,6 +37,7 @@ TORCH = (
         (MemoryError(), ""),
         (RuntimeError("std::bad_alloc"), ""),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), ""),
+        (ImportError("x.so: failed to map segment from shared object"), ""),
     ],
 )
 def test_a_lack_of_memory_is_one_message(error: Exception, wanted: str) -> None:
@@ -58,6 +59,7 @@ def test_a_lack_of_memory_is_one_message(error: Exception, wanted: str) -> None:
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
         OSError(errno.ENOSPC, "No space left on device"),
         ValueError("cannot allocate memory"),
+        ImportError("No module named 'x'"),
         NotEnoughMemoryError("told already"),
     ],
 )

@@ -334,6 +334,26 @@ def test_a_result_that_is_enhanced_again_is_told(our_method: Method, suffix: str
     assert second.status == "made"
 
 
+@pytest.mark.parametrize("kind", [b"XX", b"FD"])
+def test_a_damaged_dicom_file_in_the_place_of_a_result_is_told(
+    our_method: Method, kind: bytes
+) -> None:
+    """It is kept, and no reason to stop."""
+    data = encoded(
+        radiograph(render(Exposure(1, 0, 14), 256), 8, DerivationDescription="0123456789")
+    )
+    tag = b"\x08\x00\x11\x21"
+    assert tag + b"ST" in data
+    Path("a.dcm").write_bytes(data)
+    damaged = data.replace(tag + b"ST", tag + kind)
+    Path("out").mkdir()
+    Path("out/a.dcm").write_bytes(damaged)
+    (row,) = enhance([(Path("a.dcm"), Path("out/a.dcm"))], our_method)
+    assert row.status == "failed"
+    assert "is there and was not made from it" in row.reason
+    assert Path("out/a.dcm").read_bytes() == damaged
+
+
 def test_other_words_in_a_file_are_no_sign_of_a_result(our_method: Method) -> None:
     """Another program's description, in PNG and in DICOM."""
     chest = render(Exposure(1, 0, 14), 256)

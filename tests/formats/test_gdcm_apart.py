@@ -86,6 +86,13 @@ def test_jpeg_ls_that_says_fewer_bits_than_the_file(coded: int, told: int) -> No
     assert np.array_equal(read(encoded(dataset), "x.dcm").values.array, stored(coded))
 
 
+def test_where_python_is_built_in_gdcm_runs_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no other Python to start; what is read is the same."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(gdcm_apart, "_PROGRAM", Path("none.py"))
+    assert np.array_equal(read(compressed(SYNTAXES[0]), "x.dcm").values.array, stored(12))
+
+
 def test_modules_of_the_folder_it_is_started_in_are_not_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
