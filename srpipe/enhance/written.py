@@ -29,7 +29,7 @@ from srpipe.core.errors import ImageError
 from srpipe.core.files import replacing
 from srpipe.enhance.provenance import NOT_FOR_DIAGNOSIS, Provenance
 from srpipe.formats import jpeg, jpeg2000
-from srpipe.formats.raster import DICOM_SUFFIXES, is_dicom, kind_of
+from srpipe.formats.raster import DICOM_SUFFIXES, PNG_OPTIONS, is_dicom, kind_of
 from srpipe.imaging.arrays import FloatImage
 
 # Endings of results by type, the first where the input's name has none of them.
@@ -128,7 +128,7 @@ def encode_grey(
     texts.add_text("Warning", NOT_FOR_DIAGNOSIS)
     if bits not in (8, 16):
         texts.add(b"sBIT", bytes((bits,)))
-    return _saved(array, format="PNG", pnginfo=texts, **options)
+    return _saved(array, **PNG_OPTIONS, pnginfo=texts, **options)
 
 
 def _dpi(density: tuple[float, float] | None) -> dict[str, Any]:

@@ -101,6 +101,10 @@ _ALLOWED = (
 )
 _MEND = "Replace the file by an intact copy, convert it, or move it away."
 
+# How Pillow writes PNG. Only runs are looked for: radiographs, which repeat nothing else, come out
+# as small as at Pillow's own level, in a quarter of its time.
+PNG_OPTIONS: dict[str, Any] = {"format": "PNG", "compress_type": zlib.Z_RLE}
+
 # Samples that are unpacked at once.
 _AT_ONCE = 2**20
 
@@ -287,7 +291,7 @@ def encode_png(array: GreyImage) -> bytes:
     if array.dtype != np.uint8 or array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"an image is uint8 (height, width), got {array.dtype} {array.shape}")
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG")
+    Image.fromarray(array).save(buffer, **PNG_OPTIONS)
     return buffer.getvalue()
 
 
