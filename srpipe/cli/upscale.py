@@ -167,15 +167,13 @@ def run(options: argparse.Namespace) -> None:
     )
     # A kill ends the command as Ctrl-C does, with no half file left.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    total = len(planned.jobs)
-    bar = console.bar(total, what="upscale", unit="image", shown=not options.quiet)
+    if not options.quiet:
+        made = console.progress(made, what="upscale", total=len(planned.jobs), unit="image")
     try:
-        with bar:
-            for row in made:
-                rows.append(row)
-                if row.range and not options.quiet:
-                    console.warn(f"{row.input}: {row.range}")
-                bar.update()
+        for row in made:
+            rows.append(row)
+            if row.range and not options.quiet:
+                console.warn(f"{row.input}: {row.range}")
     finally:
         signal.signal(signal.SIGTERM, former)
         if options.report is not None:

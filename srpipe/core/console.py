@@ -6,16 +6,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from srpipe.core import memory
 from srpipe.core.errors import SrpipeError
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 T = TypeVar("T")
 
-_CONTROL = re.compile(r"[^\n\t -~\xa0-\U0010ffff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 # Items of a list shown in a message.
 SHOWN = 10
@@ -23,14 +24,20 @@ SHOWN = 10
 
 def say(message: str) -> None:
     """Print a one-line status message immediately, above any progress bar."""
-    tqdm.write(_harmless(message), file=sys.stdout)
-    sys.stdout.flush()
+    _print(message, sys.stdout)
 
 
 def warn(message: str) -> None:
     """Print a one-line warning; the run continues."""
-    tqdm.write(_harmless(f"warning: {message}"), file=sys.stderr)
-    sys.stderr.flush()
+    _print(f"warning: {message}", sys.stderr)
+
+
+def _print(message: str, stream: TextIO) -> None:
+    tqdm = sys.modules.get("tqdm")
+    # Only tqdm knows of bars; where it was not loaded there is none.
+    write = print if tqdm is None else tqdm.tqdm.write
+    write(_harmless(message), file=stream)
+    stream.flush()
 
 
 def _harmless(message: str) -> str:
@@ -103,6 +110,10 @@ def bar(
 
     `done` items were done before; a hidden bar still counts.
     """
+    from tqdm import tqdm  # it takes 0.1 s to load: a quiet command does without
+
+    # With every item looked at, no thread has to watch; one that ends needs memory for that.
+    tqdm.monitor_interval = 0
     quiet = not sys.stderr.isatty()
     return tqdm(
         total=total,
@@ -113,7 +124,7 @@ def bar(
         dynamic_ncols=not quiet,
         ncols=100 if quiet else None,
         mininterval=10.0 if quiet else 0.2,
-        maxinterval=30.0,
+        miniters=1,
     )
 
 
