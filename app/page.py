@@ -2,54 +2,25 @@
 
 import hashlib
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app import texts
 from app.samples import SAMPLES, sample
-from app.uploads import plain, result_name, shown_name
-from app.viewer.show import WHITE, Panel, amplified, panel, reduction, show
-from app.work import Result, busy, compare, compare_sample, enhance, figures
+from app.shown import Asked, Shown, completed, shown_of
+from app.uploads import plain, shown_name
+from app.viewer.show import show
+from app.work import Result, busy, compare, compare_sample, enhance
 from srpipe.core.errors import SrpipeError
 from srpipe.enhance.engine import load
 from srpipe.enhance.upscale import Method, method
-from srpipe.imaging.arrays import GreyImage
 from srpipe.trust.interval import RECORD
 
 OWN = "Your own"
 MIXTURE = texts.MIXTURE
 LOW, HIGH = "low-resolution: enlarge it", "high-resolution: compare with it"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a visitor asks for: of the same there is the same result."""
-
-    digest: str  # of the file
-    given: str
-    kind: str
-    model: str
-    alpha: float
-    consistent: bool
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A result as this session keeps it, until it shows another."""
-
-    asked: Asked
-    panels: list[Panel]
-    scores: dict[str, dict[str, float]]
-    encode: Callable[[], bytes]
-    name: str
-    told: str
-    unusual: list[str]
 
 
 # The same for all sessions; the last few are kept.
@@ -94,32 +65,37 @@ def main() -> None:
         consistent = st.checkbox(
             "Consistent", help="The result, made smaller again, is the input within 8-bit rounding."
         )
-    with right:
-        # One place, so that what was shown before is gone as soon as this run comes here.
-        place = st.empty()
     if source == OWN and upload is None:
         st.session_state.pop("shown", None)
-        place.info("Choose a file, or drop it on the field.")
+        right.info("Choose a file, or drop it on the field.")
         return
     given = source if upload is None else shown_name(upload.name)
     data = b"" if upload is None else upload.getvalue()
     asked = Asked(hashlib.sha256(data).hexdigest(), given, kind, name, alpha, consistent)
-    try:
-        shown = st.session_state.get("shown")
-        if shown is None or shown.asked != asked:
-            # A result is this session's alone, and the last one makes room first.
-            st.session_state.pop("shown", None)
-            with place:
-                used = loaded(name, alpha, consistent)
-            shown = _made(place, asked, data, used)
-            st.session_state["shown"] = shown
-        with place.container():
+    shown: Shown | None = st.session_state.get("shown")
+    if shown is not None and shown.asked == asked:
+        with right.container():
             _show(shown)
+        return
+    # A result is this session's alone, and the last one makes room first.
+    st.session_state.pop("shown", None)
+    # One place, so that what was shown before is gone as soon as this run comes here.
+    place = right.empty()
+    try:
+        with place:
+            used = loaded(name, alpha, consistent)
+        shown = _made(place, asked, data, used)
     except SrpipeError as error:
         place.error(plain(str(error)))
+        return
+    st.session_state["shown"] = shown
+    if used.interval is not None:
+        st.rerun()  # only another run can give other pictures to a viewer that is there already
+    with place.container():
+        _show(shown)
 
 
-def _show(shown: Shown) -> None:
+def _show(shown: Shown, *, complete: bool = True) -> None:
     if shown.unusual:
         st.warning(texts.OUT_OF_RANGE.format("; ".join(shown.unusual)))
     show(shown.panels)
@@ -129,6 +105,8 @@ def _show(shown: Shown) -> None:
         for name, each in shown.scores.items()
     ]
     st.markdown("\n".join(["| | bicubic | SR |", "|---|---:|---:|", *rows]))
+    if not complete:
+        return
     st.download_button(
         f"Download {shown.name.rpartition('.')[2].upper()}",
         shown.encode,
@@ -141,6 +119,7 @@ def _show(shown: Shown) -> None:
 def _made(place: DeltaGenerator, asked: Asked, data: bytes, used: Method) -> Shown:
     """Return the result; `place` tells meanwhile how far it is."""
     began = time.perf_counter()
+    first: Shown | None = None
 
     def tell(done: int, of: int) -> None:
         nonlocal began
@@ -148,55 +127,23 @@ def _made(place: DeltaGenerator, asked: Asked, data: bytes, used: Method) -> Sho
             began = time.perf_counter()  # the wait for others is over
         place.progress(done / of, "Enhancing" if of == 1 else f"Enhancing: {done} of {of} parts")
 
+    def early(result: Result) -> None:
+        nonlocal first
+        first = shown_of(asked, result, used, time.perf_counter() - began)
+        with place.container():
+            _show(first, complete=False)
+
     place.progress(0.0, "Waiting for another image to be enhanced" if busy() else "Enhancing")
     hr = sample(asked.given) if asked.given in SAMPLES and not data else None
     if hr is not None:
-        result = compare_sample(hr, used, tell)
+        result = compare_sample(hr, used, tell, early)
     elif asked.kind == HIGH:
-        result = compare(data, asked.given, used, tell)
+        result = compare(data, asked.given, used, tell, early)
     else:
-        result = enhance(data, asked.given, used, tell)
-    took = time.perf_counter() - began
-    told = f"{_size(result.lr)} to {_size(result.sr)} in {took:.2f} s on {used.device}."
-    if (by := reduction(result.sr)) > 1:
-        told += f" Shown at 1/{by} of this size; the download has all of it."
-    if result.half_width is None:
-        told += texts.NO_INTERVAL
-    how = f"alpha{asked.alpha}_x{used.network.scale}" if asked.model == MIXTURE else asked.model
-    return Shown(
-        asked=asked,
-        panels=_panels(result, used),
-        scores=figures(result),
-        encode=result.encode,
-        name=result_name(asked.given, how + "_consistent" * asked.consistent, result.suffix),
-        told=told,
-        unusual=result.unusual,
-    )
-
-
-def _panels(result: Result, used: Method) -> list[Panel]:
-    truth, name = (result.bicubic, "bicubic") if result.hr is None else (result.hr, "HR")
-    scale = f"White: {WHITE} grey levels of 255, or more."
-    pictures = [
-        ("Bicubic", "Interpolation, without a network.", result.bicubic),
-        ("SR", f"By {used.provenance.model}.", result.sr),
-    ]
-    if result.hr is not None:
-        pictures.append(("HR", "The truth.", result.hr))
-    if result.half_width is not None:
-        pictures.append(("Interval half width", f"90%. {scale}", amplified(result.half_width)))
-    pictures.append(("Difference", f"|SR - {name}|. {scale}", _difference(result.sr, truth)))
-    with ThreadPoolExecutor() as pool:  # Pillow encodes them side by side
-        return list(pool.map(lambda each: panel(*each), pictures))
-
-
-def _difference(a: GreyImage, b: GreyImage) -> GreyImage:
-    return amplified(np.abs(a.astype(np.float32) - b) / np.float32(255))
-
-
-def _size(image: GreyImage) -> str:
-    height, width = image.shape
-    return f"{width}x{height}"
+        result = enhance(data, asked.given, used, tell, early)
+    if first is not None:
+        return completed(first, result)
+    return shown_of(asked, result, used, time.perf_counter() - began)
 
 
 main()

@@ -4,7 +4,7 @@ import io
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,26 +56,39 @@ class Result:
     suffix: str
 
 
+# Called with a result before its interval is complete, if it is to have one.
+Early = Callable[[Result], None]
+
+
 def busy() -> bool:
     """Say whether the next image has to wait for another."""
     return _one_at_a_time.locked()
 
 
-def enhance(data: bytes, name: str, method: Method, progress: Progress | None = None) -> Result:
+def enhance(
+    data: bytes,
+    name: str,
+    method: Method,
+    progress: Progress | None = None,
+    early: Early | None = None,
+) -> Result:
     """Enhance a file as `srpipe upscale` does; `progress` is told as by `upscale_bytes`.
 
     Raises:
         SrpipeError: as for `upscale_bytes`; more than `MOST_PIXELS` are refused.
     """
-    suffix = result_suffix(data, name)
     with _one_at_a_time:
-        made = upscale_bytes(
-            data, name, method, suffix=suffix, most_pixels=MOST_PIXELS, progress=progress
-        )
-        return _result(made, method, suffix, again=_was_made(data))
+        suffix, again = result_suffix(data, name), _was_made(data)
+        return _enhanced(data, name, method, progress, early, suffix=suffix, again=again)
 
 
-def compare(data: bytes, name: str, method: Method, progress: Progress | None = None) -> Result:
+def compare(
+    data: bytes,
+    name: str,
+    method: Method,
+    progress: Progress | None = None,
+    early: Early | None = None,
+) -> Result:
     """Downsample an HR file as 8 bits, enhance that, and keep HR to compare with.
 
     Raises:
@@ -84,13 +97,18 @@ def compare(data: bytes, name: str, method: Method, progress: Progress | None = 
     with _one_at_a_time:
         values = _read(data, name, MOST_PIXELS * method.network.scale**2)
         hr = crop_to_multiple(to_eight_bits(values, "minmax"), method.network.scale)
-        return _compared(hr, name, method, progress, again=_was_made(data))
+        return _compared(hr, name, method, progress, early, again=_was_made(data))
 
 
-def compare_sample(hr: GreyImage, method: Method, progress: Progress | None = None) -> Result:
+def compare_sample(
+    hr: GreyImage,
+    method: Method,
+    progress: Progress | None = None,
+    early: Early | None = None,
+) -> Result:
     """Do the same with an image `uint8 (H, W)` at hand."""
     with _one_at_a_time:
-        return _compared(hr, "the sample", method, progress)
+        return _compared(hr, "the sample", method, progress, early)
 
 
 def _read(data: bytes, name: str, most_pixels: int) -> Values:
@@ -110,6 +128,7 @@ def _compared(
     name: str,
     method: Method,
     progress: Progress | None,
+    early: Early | None,
     *,
     again: bool = False,
 ) -> Result:
@@ -119,32 +138,58 @@ def _compared(
     else:
         lr = downsample(np.ascontiguousarray(hr), scale)
     # By the way of a file, so that there is one way.
-    made = upscale_bytes(encode_png(lr), os.path.splitext(name)[0], method, progress=progress)
-    return _result(made, method, ".png", hr, again=again)
+    name = os.path.splitext(name)[0]
+    return _enhanced(encode_png(lr), name, method, progress, early, hr=hr, again=again)
+
+
+def _enhanced(
+    data: bytes,
+    name: str,
+    method: Method,
+    progress: Progress | None,
+    early: Early | None,
+    *,
+    suffix: str = ".png",
+    hr: GreyImage | None = None,
+    again: bool = False,
+) -> Result:
+    first: Result | None = None
+
+    def soon(made: Enhanced) -> None:
+        nonlocal first
+        first = _result(made, method, suffix, hr, again=again)
+        if early is not None:
+            early(first)
+
+    made = upscale_bytes(
+        data, name, method, suffix=suffix, most_pixels=MOST_PIXELS, progress=progress, early=soon
+    )
+    if first is None:
+        return _result(made, method, suffix, hr, again=again)
+    return replace(first, half_width=_unit_width(made), encode=made.encode)
 
 
 def _result(
     made: Enhanced,
     method: Method,
     suffix: str,
-    hr: GreyImage | None = None,
+    hr: GreyImage | None,
     *,
-    again: bool = False,
+    again: bool,
 ) -> Result:
     # Of 9 to 16 bits, the image's own extremes are shown black and white.
-    low, high = given_range(made.values)
-    high = max(high, low + 1)
+    low, high = _ends(made.values)
     lr, sr = _unit(made.values.array, low, high), _unit(made.sr, low, high)
     eight = made.values.bits == 8 and not made.values.low
     recorded: RecordedImage = to_grey(lr) if eight else np.rint(lr * 65535).astype(np.uint16)
-    half, scale = made.half_width, method.network.scale
+    scale = method.network.scale
     interpolated = bicubic(recorded, scale)
     return Result(
         lr=to_grey(lr),
         bicubic=interpolated,
         sr=to_grey(sr),
         hr=hr,
-        half_width=None if half is None else half / np.float32(high - low),
+        half_width=_unit_width(made),
         lr_psnr={
             "bicubic": lr_psnr(
                 interpolated if eight else _interpolated(made.values, scale), made.values, scale
@@ -155,6 +200,20 @@ def _result(
         encode=made.encode,
         suffix=suffix,
     )
+
+
+def _unit_width(made: Enhanced) -> FloatImage | None:
+    if made.half_width is None:
+        return None
+    low, high = _ends(made.values)
+    half: FloatImage = made.half_width / np.float32(high - low)
+    return half
+
+
+def _ends(values: Values) -> tuple[int, int]:
+    """Return the values that are shown black and white, of a constant image too."""
+    low, high = given_range(values)
+    return low, max(high, low + 1)
 
 
 def _interpolated(values: Values, scale: int) -> npt.NDArray[Any]:

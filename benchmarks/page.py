@@ -1,10 +1,11 @@
-"""How soon the web page shows the picture of an upload, and what CPU time that takes.
+"""How soon the web page shows the pictures of an upload, and what CPU time that takes.
 
     python -m benchmarks.page [--uploads N]
 
 A visitor in headless Chromium sees a sample, chooses a PNG file of 256x256, and waits. Measured are
-the seconds from the end of the upload until SR is decoded and a frame is drawn, and the CPU seconds
-of the server and of the browser from the choice until a second after the page has settled. Other
+the seconds from the end of the upload until SR is decoded and a frame is drawn, and until all
+pictures are, the interval last; and the CPU seconds of the server and of the browser from the
+choice until a second after the page has settled. Other
 work on the machine makes the former longer; the latter hold for the CPU that is printed.
 """
 
@@ -29,16 +30,16 @@ from srpipe.imaging.resample import downsample
 from tests.page.serving import served
 
 PATIENCE = 300_000  # ms: the first visit loads the model
-# Looks for SR, which is in the shadow tree of a component, every 10 ms.
+# Looks for pictures, which are in the shadow tree of a component, every 10 ms.
 WATCH = """() => {
-  const find = (root) => root.querySelector(".after[src]") ?? [...root.querySelectorAll("*")]
+  const find = (root) => root.querySelector(".viewer") ?? [...root.querySelectorAll("*")]
     .map((each) => each.shadowRoot && find(each.shadowRoot)).find(Boolean);
-  window.painted = new Promise((done) => {
+  const drawn = (selector) => new Promise((done) => {
     const look = setInterval(async () => {
-      const image = find(document);
-      if (!image) return;
+      const images = [...find(document)?.querySelectorAll(selector) ?? []];
+      if (!images.length || !images.every((each) => each.src)) return;
       clearInterval(look);
-      await image.decode();
+      await Promise.all(images.map((each) => each.decode()));
       requestAnimationFrame(() => setTimeout(() => {
         const sent = performance.getEntriesByType("resource")
           .filter(({ name }) => name.includes("upload_file"));
@@ -46,6 +47,7 @@ WATCH = """() => {
       }));
     }, 10);
   });
+  window.drawn = Promise.all([drawn(".after"), drawn("img")]);
 }"""
 
 
@@ -61,7 +63,7 @@ def cpu_seconds() -> dict[str, float]:
 
 
 def measured(page: Any, address: str, data: bytes) -> tuple[float, ...]:
-    """Return the seconds until a file's SR is painted, and the CPU seconds of either side."""
+    """Return the seconds until a file's SR and until all is painted, and CPU seconds of both."""
     download = page.get_by_role("button", name="Download")
     page.goto(address)
     download.wait_for()
@@ -72,11 +74,11 @@ def measured(page: Any, address: str, data: bytes) -> tuple[float, ...]:
     before = cpu_seconds()
     file = {"name": "chest.png", "mimeType": "image/png", "buffer": data}
     page.locator("input[type=file]").set_input_files(file)
-    painted = page.evaluate("window.painted")
+    drawn = page.evaluate("window.drawn")
     download.wait_for()
     time.sleep(1)
     after = cpu_seconds()
-    return painted, *(after[name] - before[name] for name in before)
+    return *drawn, *(after[name] - before[name] for name in before)
 
 
 @console.entry_point
@@ -96,7 +98,7 @@ def main() -> None:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
         _, *found = [measured(page, address, data) for data in files]  # all is loaded by the first
-    names = ("until SR is painted", "CPU of the server", "CPU of the browser")
+    names = ("until SR is painted", "until all is", "CPU of the server", "CPU of the browser")
     rows = [
         [name, turns.spread(each).text()]
         for name, each in zip(names, zip(*found, strict=True), strict=True)

@@ -1,8 +1,6 @@
 """Showing pictures of one size: two under a slider, and all at one zoom."""
 
 import base64
-import io
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from srpipe.formats.raster import encode_png
 from srpipe.imaging.arrays import FloatImage, GreyImage
 
 # A difference or half width of as many grey levels of 255 is shown white.
@@ -29,7 +28,10 @@ _viewer = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture as the browser gets it, with its name and a line about it; made by `panel`."""
+    """A picture as the browser gets it, with its name and a line about it; made by `panel`.
+
+    The source is "" of a picture that is to come.
+    """
 
     name: str
     about: str
@@ -38,15 +40,15 @@ class Panel:
     source: str
 
 
-def panel(name: str, about: str, picture: GreyImage) -> Panel:
-    """Return a picture `uint8 (H, W)` for the browser, smaller by `reduction`."""
+def panel(name: str, about: str, picture: GreyImage | None) -> Panel:
+    """Return a picture `uint8 (H, W)` for the browser, smaller by `reduction`; None: to come."""
+    if picture is None:
+        return Panel(name, about, 0, 0, "")
     image = Image.fromarray(picture)
     if (by := reduction(picture)) > 1:
         image = image.reduce(by)
-    buffer = io.BytesIO()
-    # Runs alone are looked for: a quarter smaller than the quickest level, and no slower.
-    image.save(buffer, "PNG", compress_type=zlib.Z_RLE)
-    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    encoded = base64.b64encode(encode_png(np.asarray(image))).decode("ascii")
+    source = f"data:image/png;base64,{encoded}"
     return Panel(name, about, image.width, image.height, source)
 
 

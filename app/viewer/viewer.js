@@ -17,7 +17,7 @@ function start(root) {
   let zoom = 1;
   let middle = { x: 0.5, y: 0.5 }; // of the picture, in the middle of each window
   let size = { width: 1, height: 1 };
-  let shown = "";
+  let shown = new Map(); // what `panel` made, by name and source
 
   function draw() {
     zoom = Math.min(MOST, Math.max(1, zoom));
@@ -98,7 +98,7 @@ function start(root) {
     window.role = "group";
     window.ariaLabel = `${name}: zoom and move with keys`;
     window.style.aspectRatio = `${size.width} / ${size.height}`;
-    image.src = source;
+    if (source) image.src = source;
     image.alt = `${name}. ${about}`;
     title.textContent = name;
     caption.append(title, document.createElement("br"), about);
@@ -109,11 +109,11 @@ function start(root) {
   }
 
   function fill(data) {
-    const sources = data.panels.map((each) => each.source).join();
-    if (sources === shown) return;
-    shown = sources;
-    size = { width: data.width, height: data.height };
     const [before, after] = data.panels;
+    const key = (each) => each.name + each.source;
+    if (data.panels.map(key).join() === [...shown.keys()].join()) return;
+    const added = shown.has(key(before)) && shown.has(key(after)); // another picture, to the same
+    size = { width: data.width, height: data.height };
     stage.style.aspectRatio = `${size.width} / ${size.height}`;
     stage.ariaLabel = `${before.name} and ${after.name}: zoom and move with keys`;
     find(".before").src = before.source;
@@ -122,8 +122,9 @@ function start(root) {
     find(".after").alt = after.name;
     find(".before-name").textContent = before.name;
     find(".after-name").textContent = after.name;
-    find(".panels").replaceChildren(...data.panels.map(panel));
-    to(1);
+    shown = new Map(data.panels.map((each) => [key(each), shown.get(key(each)) ?? panel(each)]));
+    find(".panels").replaceChildren(...shown.values());
+    if (!added) to(1);
   }
 
   return { fill };

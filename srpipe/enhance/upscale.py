@@ -228,8 +228,12 @@ def _upscaled(
     tile: int,
     interval: Interval | None = None,
     progress: Progress | None = None,
+    early: Callable[[npt.NDArray[Any]], None] | None = None,
 ) -> tuple[npt.NDArray[Any], FloatImage | None]:
-    """Return `upscale_values`' result, and half the interval's width in grey values if asked."""
+    """Return `upscale_values`' result, and half the interval's width in grey values if asked.
+
+    `early` is called with the result before the interval is complete.
+    """
     scale = network.scale
     array = values.array.astype(np.int32)
     require_size(array)
@@ -253,19 +257,22 @@ def _upscaled(
         if progress is not None:
             progress(done, len(parts))
         place, sr = piece.place(scale), network.run(lr[piece.seen])
-        if interval is not None and half is not None:
-            recorded = np.rint(lr[piece.seen] * 65535).astype(np.uint16)
-            width = piece.cut(interval.half_width(sr, recorded), scale)
-            half[place] = width * np.float32(high - low)
-        sr = piece.cut(sr, scale) * np.float32(high - low)
-        made = np.clip(np.rint(sr, out=sr), 0, high - low).astype(np.int32) + low
+        grey = piece.cut(sr, scale) * np.float32(high - low)
+        made = np.clip(np.rint(grey, out=grey), 0, high - low).astype(np.int32) + low
+        outside = None
         if padded is not None and values.padding is not None:
             made = _beside(made, values.padding, low)
             outside = _enlarged(padded[piece.inside], scale)
             made = np.where(outside, _enlarged(array[piece.inside], scale), made)
-            if half is not None:
-                half[place][outside] = 0
         result[place] = made
+        if early is not None and done == len(parts) - 1:
+            early(result)
+        if interval is not None and half is not None:
+            recorded = np.rint(lr[piece.seen] * 65535).astype(np.uint16)
+            width = piece.cut(interval.half_width(sr, recorded), scale)
+            half[place] = width * np.float32(high - low)
+            if outside is not None:
+                half[place][outside] = 0
     return result, half
 
 
@@ -317,6 +324,7 @@ def upscale_bytes(
     suffix: str = ".png",
     most_pixels: int | None = None,
     progress: Progress | None = None,
+    early: Callable[[Enhanced], None] | None = None,
 ) -> Enhanced:
     """Super-resolve an image file in its own depth, from memory to memory.
 
@@ -331,6 +339,8 @@ def upscale_bytes(
         suffix: of the result, which decides its type (`written.type_of`); DICOM becomes DICOM.
         most_pixels: allowed; more are refused before they are decoded. None: the readers' limits.
         progress: told how far it is; what it raises ends the work.
+        early: if the method has an interval, called with the rest of what is returned before the
+            interval is complete; what it raises ends the work.
 
     Raises:
         ImageError: the file cannot be read, is too small or too large, or its result does not fit
@@ -344,29 +354,38 @@ def upscale_bytes(
         from srpipe.formats import dicom
 
         radiograph = dicom.read(data, name, most_pixels or dicom.MOST_PIXELS)
+        values = radiograph.values
+
+        def enhanced(sr: npt.NDArray[Any], half: FloatImage | None) -> Enhanced:
+            made = dicom_derived.encode(radiograph, sr, origin)  # at once: it may be refused
+            return Enhanced(values, sr, half, origin, lambda: made)
+
+    else:
+        values = read_values(data, name, most_pixels)
+        if values.ignored:
+            console.warn(ignored_text(name, ", ".join(values.ignored)))
+        if sixteen_bit is not None:
+            grey = to_eight_bits(values, sixteen_bit)
+            values = Values(grey, 0, 255, 8, values.ignored, values.density)
+        scale = method.network.scale
+        density = values.density and (values.density[0] * scale, values.density[1] * scale)
         with _naming(name):
-            sr, half = _upscaled(
-                radiograph.values, method.network, method.tile, method.interval, progress
-            )
-        made = dicom_derived.encode(radiograph, sr, origin)  # at once: it may be refused
-        return Enhanced(radiograph.values, sr, half, origin, lambda: made)
-    values = read_values(data, name, most_pixels)
-    if values.ignored:
-        console.warn(ignored_text(name, ", ".join(values.ignored)))
-    if sixteen_bit is not None:
-        grey = to_eight_bits(values, sixteen_bit)
-        values = Values(grey, 0, 255, 8, values.ignored, values.density)
-    scale = method.network.scale
+            require_room(suffix, values.bits, tuple(side * scale for side in values.array.shape))
+
+        def enhanced(sr: npt.NDArray[Any], half: FloatImage | None) -> Enhanced:
+            @functools.cache
+            def encode() -> bytes:
+                return encode_grey(suffix, sr, values.bits, density, origin, values.profile)
+
+            return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode, density)
+
+    def soon(sr: npt.NDArray[Any]) -> None:
+        if early is not None and method.interval is not None:
+            early(enhanced(sr, None))
+
     with _naming(name):
-        require_room(suffix, values.bits, tuple(side * scale for side in values.array.shape))
-        sr, half = _upscaled(values, method.network, method.tile, method.interval, progress)
-    density = values.density and (values.density[0] * scale, values.density[1] * scale)
-
-    @functools.cache
-    def encode() -> bytes:
-        return encode_grey(suffix, sr, values.bits, density, origin, values.profile)
-
-    return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode, density)
+        sr, half = _upscaled(values, method.network, method.tile, method.interval, progress, soon)
+    return enhanced(sr, half)
 
 
 @contextlib.contextmanager

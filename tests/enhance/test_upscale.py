@@ -17,6 +17,7 @@ from srpipe.enhance.engine import load
 from srpipe.enhance.upscale import (
     FIDELITY,
     PERCEPTION,
+    Enhanced,
     method,
     targets,
     upscale,
@@ -578,3 +579,17 @@ def test_progress_is_told_before_each_tile(ours: Path, make_image: MakeImage) ->
         data, "any", method(ours, tile=20), progress=lambda done, of: told.append((done, of))
     )
     assert told == [(0, 2), (1, 2)]
+
+
+def test_a_result_comes_before_its_interval(make_image: MakeImage) -> None:
+    """Once, with all its tiles, as it is returned but for the interval; only if it gets one."""
+    data = encode_png(make_image(0, 40, 20))
+    first: list[Enhanced] = []
+    upscale_bytes(data, "any", method("plain_sr_x4", tile=20), early=first.append)
+    assert not first
+    used = method("plain_sr_x4", tile=20, interval=True)
+    made = upscale_bytes(data, "any", used, early=first.append)
+    assert [each.half_width for each in first] == [None]
+    assert made.half_width is not None
+    assert np.array_equal(first[0].sr, made.sr)
+    assert first[0].encode() == made.encode()

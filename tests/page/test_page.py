@@ -256,6 +256,42 @@ def test_an_old_result_is_gone_while_a_new_one_is_made(visit: Open, make_image: 
     assert page.locator(".stProgress").count() == 0
 
 
+def test_the_interval_comes_to_the_pictures_that_are_there(
+    visit: Open, make_image: MakeImage
+) -> None:
+    """SR is shown first, at a zoom that stays, and the work is not done again."""
+    page = visit()
+    page.get_by_text("Your own").click()
+    page.get_by_role("button", name="Download").wait_for(state="detached")
+    page.evaluate(
+        """() => {
+          const find = (root) => root.querySelector(".viewer") ?? [...root.querySelectorAll("*")]
+            .map((each) => each.shadowRoot && find(each.shadowRoot)).find(Boolean);
+          window.found = new Promise((done) => {
+            const look = setInterval(() => {
+              const viewer = find(document);
+              if (!viewer?.querySelector(".after[src]")) return;
+              clearInterval(look);
+              viewer.querySelector("[data-zoom=in]").click();
+              const told = [...viewer.querySelectorAll(".panels figure")].map((each) =>
+                [each.querySelector("b").textContent, Boolean(each.querySelector("img").src)]);
+              window.viewer = viewer;
+              window.picture = viewer.querySelector(".panels img");
+              done(told);
+            });
+          });
+        }"""
+    )
+    field = page.locator("input[type=file]")
+    data = png(make_image(5, 380, 380))
+    field.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": data})
+    names = ["Bicubic", "SR", "Interval half width", "Difference"]
+    assert page.evaluate("window.found") == [[name, "Interval" not in name] for name in names]
+    assert list(pictures(page)) == names
+    assert page.evaluate("window.viewer.isConnected && window.picture.isConnected")
+    assert page.locator("output").inner_text() == "150%"
+
+
 def test_two_visitors_at_once_see_their_own(
     visit: Open, make_image: MakeImage, tmp_path: Path
 ) -> None:

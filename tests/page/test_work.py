@@ -1,13 +1,15 @@
 """What the page makes of files, one at a time."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("starlette", reason="the page needs the extra app")
 
-from app.work import busy, compare, enhance, figures
+from app.work import Result, busy, compare, enhance, figures
 from srpipe.enhance import batch
 from srpipe.enhance.provenance import AGAIN
 from srpipe.enhance.upscale import method
@@ -60,3 +62,20 @@ def test_a_result_that_is_shown_is_told(make_image: MakeImage) -> None:
     assert AGAIN not in made.unusual
     assert AGAIN in enhance(made.encode(), "b.png", used).unusual
     assert AGAIN in compare(made.encode(), "b.png", used).unusual
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_result_comes_before_its_interval(make_image: MakeImage, suffix: str) -> None:
+    """The same pictures, scores and file; then the interval is added."""
+    buffer = io.BytesIO()
+    Image.fromarray(make_image(0, 64, 48)).save(buffer, Image.registered_extensions()[suffix])
+    used = method("plain_sr_x4", device="cpu", interval=True)
+    first: list[Result] = []
+    made = enhance(buffer.getvalue(), f"a{suffix}", used, early=first.append)
+    assert [each.half_width for each in first] == [None]
+    assert made.half_width is not None
+    assert made.half_width.shape == made.sr.shape
+    assert np.array_equal(first[0].sr, made.sr)
+    assert figures(first[0]) == figures(made)
+    assert first[0].encode() == made.encode()
+    assert made.suffix == suffix
