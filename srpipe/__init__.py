@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from srpipe.enhance.upscale import upscale
     from srpipe.enhance.upscaler import Upscaler
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 __all__ = ["Upscaler", "__version__", "upscale"]
 
 
