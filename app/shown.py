@@ -18,6 +18,7 @@ from srpipe.enhance.upscale import Method
 from srpipe.imaging.arrays import GreyImage
 
 INTERVAL = "Interval half width"
+_SCALE = f"White: {WHITE} grey levels of 255, or more."
 
 
 @dataclass(frozen=True)
@@ -68,30 +69,29 @@ def shown_of(asked: Asked, result: Result, used: Method, took: float) -> Shown:
 
 def completed(shown: Shown, result: Result) -> Shown:
     """Return what was shown before the result had its interval, with that."""
-    if result.half_width is None:
-        return shown
-    panels = [
-        panel(each.name, each.about, amplified(result.half_width))
-        if each.name == INTERVAL
-        else each
-        for each in shown.panels
-    ]
-    return replace(shown, panels=panels, encode=result.encode)
+    panels = [_interval(result) if each.name == INTERVAL else each for each in shown.panels]
+    return replace(shown, panels=panels)
 
 
 def _panels(result: Result, used: Method) -> list[Panel]:
     truth, name = (result.bicubic, "bicubic") if result.hr is None else (result.hr, "HR")
-    scale = f"White: {WHITE} grey levels of 255, or more."
-    half = None if result.half_width is None else amplified(result.half_width)
-    pictures: list[tuple[str, str, GreyImage | None]] = [
+    pictures = [
         ("Bicubic", "Interpolation, without a network.", result.bicubic),
         ("SR", f"By {used.provenance.model}.", result.sr),
         *[("HR", "The truth.", result.hr)] * (result.hr is not None),
-        *[(INTERVAL, f"90%. {scale}", half)] * (used.interval is not None),
-        ("Difference", f"|SR - {name}|. {scale}", _difference(result.sr, truth)),
+        ("Difference", f"|SR - {name}|. {_SCALE}", _difference(result.sr, truth)),
     ]
     with ThreadPoolExecutor() as pool:  # Pillow encodes them side by side
-        return list(pool.map(lambda each: panel(*each), pictures))
+        panels = list(pool.map(lambda each: panel(*each), pictures))
+    if used.interval is not None:
+        panels.insert(-1, _interval(result))
+    return panels
+
+
+def _interval(result: Result) -> Panel:
+    if result.half_width is None:
+        return Panel(INTERVAL, "Being computed.", result.sr.shape[1], result.sr.shape[0], "")
+    return panel(INTERVAL, f"90%. {_SCALE}", amplified(result.half_width))
 
 
 def _difference(a: GreyImage, b: GreyImage) -> GreyImage:

@@ -77,9 +77,9 @@ def enhance(
     Raises:
         SrpipeError: as for `upscale_bytes`; more than `MOST_PIXELS` are refused.
     """
+    suffix = result_suffix(data, name)
     with _one_at_a_time:
-        suffix, again = result_suffix(data, name), _was_made(data)
-        return _enhanced(data, name, method, progress, early, suffix=suffix, again=again)
+        return _enhanced(data, name, method, progress, early, suffix=suffix, upload=data)
 
 
 def compare(
@@ -97,7 +97,7 @@ def compare(
     with _one_at_a_time:
         values = _read(data, name, MOST_PIXELS * method.network.scale**2)
         hr = crop_to_multiple(to_eight_bits(values, "minmax"), method.network.scale)
-        return _compared(hr, name, method, progress, early, again=_was_made(data))
+        return _compared(hr, name, method, progress, early, upload=data)
 
 
 def compare_sample(
@@ -119,10 +119,6 @@ def _read(data: bytes, name: str, most_pixels: int) -> Values:
     return dicom.read(data, name, most_pixels).values
 
 
-def _was_made(data: bytes) -> bool:
-    return was_made(said_in(io.BytesIO(data)))
-
-
 def _compared(
     hr: GreyImage,
     name: str,
@@ -130,7 +126,7 @@ def _compared(
     progress: Progress | None,
     early: Early | None,
     *,
-    again: bool = False,
+    upload: bytes = b"",
 ) -> Result:
     scale = method.network.scale
     if 0 in hr.shape:
@@ -139,7 +135,7 @@ def _compared(
         lr = downsample(np.ascontiguousarray(hr), scale)
     # By the way of a file, so that there is one way.
     name = os.path.splitext(name)[0]
-    return _enhanced(encode_png(lr), name, method, progress, early, hr=hr, again=again)
+    return _enhanced(encode_png(lr), name, method, progress, early, hr=hr, upload=upload)
 
 
 def _enhanced(
@@ -151,13 +147,13 @@ def _enhanced(
     *,
     suffix: str = ".png",
     hr: GreyImage | None = None,
-    again: bool = False,
+    upload: bytes,
 ) -> Result:
     first: Result | None = None
 
     def soon(made: Enhanced) -> None:
         nonlocal first
-        first = _result(made, method, suffix, hr, again=again)
+        first = _result(made, method, suffix, hr, upload)
         if early is not None:
             early(first)
 
@@ -165,8 +161,8 @@ def _enhanced(
         data, name, method, suffix=suffix, most_pixels=MOST_PIXELS, progress=progress, early=soon
     )
     if first is None:
-        return _result(made, method, suffix, hr, again=again)
-    return replace(first, half_width=_unit_width(made), encode=made.encode)
+        return _result(made, method, suffix, hr, upload)
+    return replace(first, half_width=_unit_width(made))
 
 
 def _result(
@@ -174,8 +170,7 @@ def _result(
     method: Method,
     suffix: str,
     hr: GreyImage | None,
-    *,
-    again: bool,
+    upload: bytes,
 ) -> Result:
     # Of 9 to 16 bits, the image's own extremes are shown black and white.
     low, high = _ends(made.values)
@@ -196,7 +191,8 @@ def _result(
             ),
             "SR": lr_psnr(made.sr, made.values, scale),
         },
-        unusual=[*reasons(given(made.values)), *[AGAIN] * again],
+        # Only now: what was refused has not been looked at.
+        unusual=[*reasons(given(made.values)), *[AGAIN] * was_made(said_in(io.BytesIO(upload)))],
         encode=made.encode,
         suffix=suffix,
     )

@@ -40,10 +40,8 @@ class Panel:
     source: str
 
 
-def panel(name: str, about: str, picture: GreyImage | None) -> Panel:
-    """Return a picture `uint8 (H, W)` for the browser, smaller by `reduction`; None: to come."""
-    if picture is None:
-        return Panel(name, about, 0, 0, "")
+def panel(name: str, about: str, picture: GreyImage) -> Panel:
+    """Return a picture `uint8 (H, W)` for the browser, smaller by `reduction`."""
     image = Image.fromarray(picture)
     if (by := reduction(picture)) > 1:
         image = image.reduce(by)

@@ -110,10 +110,19 @@ function start(root) {
 
   function fill(data) {
     const [before, after] = data.panels;
-    const key = (each) => each.name + each.source;
-    if (data.panels.map(key).join() === [...shown.keys()].join()) return;
-    const added = shown.has(key(before)) && shown.has(key(after)); // another picture, to the same
+    const key = (each) => JSON.stringify([data.width, data.height, each]);
+    const known = (each) => shown.has(key(each));
+    if (data.panels.length === shown.size && data.panels.every(known)) return;
+    const other = !known(before) || !known(after);
     size = { width: data.width, height: data.height };
+    const there = [...shown.values()];
+    const figures = data.panels.map((each) => shown.get(key(each)) ?? panel(each));
+    shown = new Map(data.panels.map((each, index) => [key(each), figures[index]]));
+    if (!other && figures.length === there.length) {
+      // A picture has come to those that are there, which keep their focus, and are dragged on.
+      figures.forEach((each, index) => each === there[index] || there[index].replaceWith(each));
+      return;
+    }
     stage.style.aspectRatio = `${size.width} / ${size.height}`;
     stage.ariaLabel = `${before.name} and ${after.name}: zoom and move with keys`;
     find(".before").src = before.source;
@@ -122,9 +131,8 @@ function start(root) {
     find(".after").alt = after.name;
     find(".before-name").textContent = before.name;
     find(".after-name").textContent = after.name;
-    shown = new Map(data.panels.map((each) => [key(each), shown.get(key(each)) ?? panel(each)]));
-    find(".panels").replaceChildren(...shown.values());
-    if (!added) to(1);
+    find(".panels").replaceChildren(...figures);
+    to(1);
   }
 
   return { fill };

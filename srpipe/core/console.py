@@ -33,10 +33,12 @@ def warn(message: str) -> None:
 
 
 def _print(message: str, stream: TextIO) -> None:
-    tqdm = sys.modules.get("tqdm")
-    # Only tqdm knows of bars; where it was not loaded there is none.
-    write = print if tqdm is None else tqdm.tqdm.write
-    write(_harmless(message), file=stream)
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(_harmless(message), file=stream)
+    else:  # there is no bar
+        print(_harmless(message), file=stream)
     stream.flush()
 
 

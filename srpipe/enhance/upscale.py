@@ -356,9 +356,9 @@ def upscale_bytes(
         radiograph = dicom.read(data, name, most_pixels or dicom.MOST_PIXELS)
         values = radiograph.values
 
-        def enhanced(sr: npt.NDArray[Any], half: FloatImage | None) -> Enhanced:
-            made = dicom_derived.encode(radiograph, sr, origin)  # at once: it may be refused
-            return Enhanced(values, sr, half, origin, lambda: made)
+        def enhanced(sr: npt.NDArray[Any]) -> Enhanced:
+            encode = functools.cache(lambda: dicom_derived.encode(radiograph, sr, origin))
+            return Enhanced(values, sr, None, origin, encode)
 
     else:
         values = read_values(data, name, most_pixels)
@@ -372,20 +372,26 @@ def upscale_bytes(
         with _naming(name):
             require_room(suffix, values.bits, tuple(side * scale for side in values.array.shape))
 
-        def enhanced(sr: npt.NDArray[Any], half: FloatImage | None) -> Enhanced:
-            @functools.cache
-            def encode() -> bytes:
-                return encode_grey(suffix, sr, values.bits, density, origin, values.profile)
+        def enhanced(sr: npt.NDArray[Any]) -> Enhanced:
+            encode = functools.cache(
+                lambda: encode_grey(suffix, sr, values.bits, density, origin, values.profile)
+            )
+            return Enhanced(values, as_written(suffix, sr, encode), None, origin, encode, density)
 
-            return Enhanced(values, as_written(suffix, sr, encode), half, origin, encode, density)
+    first: Enhanced | None = None
 
     def soon(sr: npt.NDArray[Any]) -> None:
+        nonlocal first
+        first = enhanced(sr)
         if early is not None and method.interval is not None:
-            early(enhanced(sr, None))
+            early(first)
 
     with _naming(name):
         sr, half = _upscaled(values, method.network, method.tile, method.interval, progress, soon)
-    return enhanced(sr, half)
+    made = replace(first or enhanced(sr), half_width=half)
+    if is_dicom(data, name):
+        made.encode()  # at once: it may be refused
+    return made
 
 
 @contextlib.contextmanager

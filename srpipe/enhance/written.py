@@ -52,6 +52,8 @@ _METRES_OF_INCH = 0.0254
 # Pixels a metre, of a nanometre each: no radiograph's, and more than PNG can say.
 _MOST_DENSE = 1e9
 _DESCRIPTION, _MAX_SAMPLE, _SOFTWARE = 270, 281, 305
+# Where DICOM's header begins, and its attribute of what a derived image was derived by.
+_DICOM_META, _DERIVATION = 132, 0x00082111
 # Where JFIF's density lies in what Pillow writes, and the most that it holds.
 _DENSITY, _MOST_COUNTED = 13, 65_535
 
@@ -128,7 +130,9 @@ def encode_grey(
     texts.add_text("Warning", NOT_FOR_DIAGNOSIS)
     if bits not in (8, 16):
         texts.add(b"sBIT", bytes((bits,)))
-    return _saved(array, **PNG_OPTIONS, pnginfo=texts, **options)
+    # Runs are not enough for more bits, whose low bytes repeat otherwise.
+    kind_of_png = PNG_OPTIONS if bits == 8 else {"format": "PNG"}
+    return _saved(array, **kind_of_png, pnginfo=texts, **options)
 
 
 def _dpi(density: tuple[float, float] | None) -> dict[str, Any]:
@@ -256,13 +260,24 @@ def said_in(file: BinaryIO) -> str | None:
 
 def _said_in_dicom(file: BinaryIO) -> Any:
     try:
-        from pydicom import dcmread
+        from pydicom.filereader import read_dataset
+        from pydicom.uid import DeflatedExplicitVRLittleEndian
 
         from srpipe.formats.dicom import FAULTS
     except ModuleNotFoundError:
         return None  # without pydicom none was written here
     try:
-        return dcmread(file, stop_before_pixels=True).get("DerivationDescription")
+        file.seek(_DICOM_META)
+        meta = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag >> 16 != 2)
+        syntax = meta.get("TransferSyntaxUID")
+        if syntax in (None, DeflatedExplicitVRLittleEndian):
+            return None  # no result is deflated, and what is may be huge
+        return read_dataset(
+            file,
+            syntax.is_implicit_VR,
+            syntax.is_little_endian,
+            stop_when=lambda tag, _vr, _length: tag > _DERIVATION,
+        ).get("DerivationDescription")
     except FAULTS:
         return None
 

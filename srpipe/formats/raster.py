@@ -101,8 +101,8 @@ _ALLOWED = (
 )
 _MEND = "Replace the file by an intact copy, convert it, or move it away."
 
-# How Pillow writes PNG. Only runs are looked for: radiographs, which repeat nothing else, come out
-# as small as at Pillow's own level, in a quarter of its time.
+# How Pillow writes PNG of 8 bits. Only runs are looked for: radiographs, which repeat nothing else,
+# come out as small as at Pillow's own level, in a quarter of its time.
 PNG_OPTIONS: dict[str, Any] = {"format": "PNG", "compress_type": zlib.Z_RLE}
 
 # Samples that are unpacked at once.

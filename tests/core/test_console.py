@@ -1,5 +1,7 @@
 """One message for a fault, and progress that leaves stdout to the results."""
 
+import sys
+
 import pytest
 
 from srpipe.core.console import bar, entry_point, progress, say, warn
@@ -13,6 +15,20 @@ def test_notes_go_to_stdout_and_warnings_to_stderr(capsys: pytest.CaptureFixture
     captured = capsys.readouterr()
     assert captured.out == "packed 12 images\n"
     assert captured.err == "warning: the discriminator is blind\n"
+
+
+def test_notes_are_the_same_where_there_was_no_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then tqdm is not loaded for them."""
+    monkeypatch.delitem(sys.modules, "tqdm", raising=False)
+    say("packed 12 images\x07")
+    warn("the discriminator is blind")
+    assert capsys.readouterr() == (
+        "packed 12 images\\x07\n",
+        "warning: the discriminator is blind\n",
+    )
+    assert "tqdm" not in sys.modules
 
 
 def test_a_terminal_obeys_no_message(capsys: pytest.CaptureFixture[str]) -> None:

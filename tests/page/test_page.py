@@ -259,7 +259,7 @@ def test_an_old_result_is_gone_while_a_new_one_is_made(visit: Open, make_image: 
 def test_the_interval_comes_to_the_pictures_that_are_there(
     visit: Open, make_image: MakeImage
 ) -> None:
-    """SR is shown first, at a zoom that stays, and the work is not done again."""
+    """SR is shown first, at a zoom and with a focus that stay; the work is not done again."""
     page = visit()
     page.get_by_text("Your own").click()
     page.get_by_role("button", name="Download").wait_for(state="detached")
@@ -276,7 +276,8 @@ def test_the_interval_comes_to_the_pictures_that_are_there(
               const told = [...viewer.querySelectorAll(".panels figure")].map((each) =>
                 [each.querySelector("b").textContent, Boolean(each.querySelector("img").src)]);
               window.viewer = viewer;
-              window.picture = viewer.querySelector(".panels img");
+              window.focused = viewer.querySelector(".panels .window");
+              window.focused.focus();
               done(told);
             });
           });
@@ -288,7 +289,7 @@ def test_the_interval_comes_to_the_pictures_that_are_there(
     names = ["Bicubic", "SR", "Interval half width", "Difference"]
     assert page.evaluate("window.found") == [[name, "Interval" not in name] for name in names]
     assert list(pictures(page)) == names
-    assert page.evaluate("window.viewer.isConnected && window.picture.isConnected")
+    assert page.evaluate("window.viewer.getRootNode().activeElement === window.focused")
     assert page.locator("output").inner_text() == "150%"
 
 

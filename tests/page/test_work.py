@@ -1,7 +1,9 @@
 """What the page makes of files, one at a time."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 pytest.importorskip("starlette", reason="the page needs the extra app")
 
 from app.work import Result, busy, compare, enhance, figures
+from srpipe.core.errors import ImageError
 from srpipe.enhance import batch
 from srpipe.enhance.provenance import AGAIN
 from srpipe.enhance.upscale import method
@@ -79,3 +82,19 @@ def test_a_result_comes_before_its_interval(make_image: MakeImage, suffix: str) 
     assert figures(first[0]) == figures(made)
     assert first[0].encode() == made.encode()
     assert made.suffix == suffix
+
+
+@pytest.mark.parametrize("work", [enhance, compare])
+def test_a_refused_upload_is_not_looked_into(
+    monkeypatch: pytest.MonkeyPatch, work: Callable[..., Result]
+) -> None:
+    """Whether it is a result is asked of what was accepted alone."""
+    looked: list[Any] = []
+    monkeypatch.setattr("app.work.said_in", looked.append)
+    bomb = radiograph(np.zeros((20, 20)), 8, Rows=65535, Columns=65535)
+    used = method("plain_sr_small_x4", device="cpu")
+    with pytest.raises(ImageError, match="too many pixels"):
+        work(encoded(bomb), "a.dcm", used)
+    assert not looked
+    work(encoded(radiograph(np.zeros((64, 64)), 8)), "a.dcm", used)
+    assert len(looked) == 1
