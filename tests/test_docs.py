@@ -20,10 +20,11 @@ import yaml
 from distributed.cli import dask_scheduler, dask_worker
 from dvc.cli import parse_args
 from dvc.utils.hydra import apply_overrides
+from PIL import Image
 
 from srpipe.cli.main import _parser, main
 from srpipe.core.paths import from_user
-from srpipe.formats.raster import encode_png, read_file
+from srpipe.formats.raster import encode_png, read_file, read_values
 from srpipe.settings.params import Params, load_params
 from tests.conftest import MakeImage
 from tests.enhance.generators import save_plain_sr
@@ -219,8 +220,12 @@ def test_the_examples_in_python_run(page: str, folder: Path, make_image: MakeIma
     made: dict[str, Any] = {}
     exec(code, made)
     if page == "README.md":
-        assert (made["lr"].shape, made["lr"].dtype) == ((64, 80), np.uint8)
         assert read_file(Path("large.png"), "minmax").shape == (256, 320)
+        deep = make_image(0, 64, 80).astype(np.uint16) * 257
+        Image.fromarray(deep).save(folder / "small/chest.png")
+        exec(code, made)
+        large = read_values(Path("large.png").read_bytes(), "large.png")
+        assert (large.bits, large.array.shape) == (16, (256, 320))
     else:
         assert (made["image"].shape, made["image"].dtype) == ((1024, 1024), np.uint8)
         assert len(made["rows"]) == len(made["plan"])

@@ -1,7 +1,9 @@
 """`srpipe upscale`: super-resolve files."""
 
 import argparse
+import contextlib
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,6 +159,12 @@ def run(options: argparse.Namespace) -> None:
             f"this {used.device} emulates bf16, which takes many times as long as --precision fp32"
         )
     rows = list(planned.refused)
+    bar = None if options.quiet else console.bar(len(planned.jobs), what="upscale", unit="image")
+
+    def tell(done: int, of: int) -> None:
+        if bar is not None and sys.stderr.isatty():  # a log needs no line a part
+            bar.set_postfix_str(f"part {done + 1} of {of}" if of > 1 else "")
+
     made = enhance(
         planned.jobs,
         used,
@@ -164,16 +172,18 @@ def run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         figures=options.report is not None,
         added=options.added,
+        progress=tell,
     )
     # A kill ends the command as Ctrl-C does, with no half file left.
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if not options.quiet:
-        made = console.progress(made, what="upscale", total=len(planned.jobs), unit="image")
     try:
-        for row in made:
-            rows.append(row)
-            if row.range and not options.quiet:
-                console.warn(f"{row.input}: {row.range}")
+        with contextlib.nullcontext() if bar is None else bar:
+            for row in made:
+                rows.append(row)
+                if bar is not None:
+                    if row.range:
+                        console.warn(f"{row.input}: {row.range}")
+                    bar.update()
     finally:
         signal.signal(signal.SIGTERM, former)
         if options.report is not None:
@@ -197,4 +207,5 @@ def _failures(failed: "Sequence[Row]", total: int) -> str:
     if total == 1:
         return failed[0].reason
     told = console.lines([row.reason for row in failed])
-    return f"not made: {len(failed)} of {total} images:{told}"
+    more = "\n(--report names all)" if len(failed) > console.SHOWN else ""
+    return f"not made: {len(failed)} of {total} images:{told}{more}"

@@ -15,6 +15,7 @@ from srpipe.enhance.maps import map_file
 from srpipe.enhance.provenance import AGAIN, was_made
 from srpipe.enhance.upscale import (
     Method,
+    Progress,
     origin_of,
     targets,
     upscale_file,
@@ -155,6 +156,7 @@ def enhance(
     overwrite: bool = False,
     figures: bool = False,
     added: bool = False,
+    progress: Progress | None = None,
 ) -> Iterator[Row]:
     """Super-resolve files one by one; one that cannot be read, or fit, does not stop the others.
 
@@ -166,6 +168,7 @@ def enhance(
             not is refused.
         figures: measure LR-PSNR, added detail and noise. What is out of range is always told.
         added: write the added detail beside each result (`maps`).
+        progress: told how far an image is, as by `upscale_bytes`.
 
     Raises:
         OutputError: an output cannot be written.
@@ -175,7 +178,9 @@ def enhance(
         try:
             with memory.guarded(f"enhancing {source}", f"{LESS}."):
                 row = _enhanced(
-                    source, target, method, sixteen_bit, overwrite, figures=figures, added=added
+                    *(source, target, method, sixteen_bit, overwrite, progress),
+                    figures=figures,
+                    added=added,
                 )
         except (ImageError, NotEnoughMemoryError) as error:
             row = Row(str(source), str(target), FAILED, str(error))
@@ -188,6 +193,7 @@ def _enhanced(
     method: Method,
     sixteen_bit: SixteenBit | None,
     overwrite: bool,
+    progress: Progress | None,
     *,
     figures: bool,
     added: bool,
@@ -202,7 +208,7 @@ def _enhanced(
     started = time.monotonic()
     if not overwrite and _finished(source, target, method, sixteen_bit, added):
         return Row(str(source), str(target), FINISHED)
-    made = upscale_file(source, target, method, sixteen_bit)
+    made = upscale_file(source, target, method, sixteen_bit, progress)
     height, width = made.sr.shape
     scale = method.network.scale
     detail = added_detail(made.sr, scale) if figures or added else None

@@ -404,7 +404,11 @@ def _naming(name: str) -> Iterator[None]:
 
 
 def upscale_file(
-    source: Path, target: Path, method: Method, sixteen_bit: SixteenBit | None = None
+    source: Path,
+    target: Path,
+    method: Method,
+    sixteen_bit: SixteenBit | None = None,
+    progress: Progress | None = None,
 ) -> Enhanced:
     """Super-resolve an image file, see `upscale_bytes`; on an error the old file stays.
 
@@ -416,6 +420,7 @@ def upscale_file(
         target: of `targets`, or another name: its ending decides the type, as for `upscale_bytes`.
         method: what with.
         sixteen_bit: as for `upscale_bytes`.
+        progress: as for `upscale_bytes`.
 
     Raises:
         ImageError: as for `upscale_bytes`.
@@ -423,7 +428,12 @@ def upscale_file(
         CheckpointError, SettingsError, NotEnoughMemoryError: as for `upscale`.
     """
     made = upscale_bytes(
-        file_bytes(source), str(source), method, sixteen_bit=sixteen_bit, suffix=target.suffix
+        file_bytes(source),
+        str(source),
+        method,
+        sixteen_bit=sixteen_bit,
+        suffix=target.suffix,
+        progress=progress,
     )
     data = made.encode()
     remove_former(target)

@@ -158,13 +158,15 @@ def test_bad_images_are_named_and_the_rest_is_done(
 
 
 def test_many_bad_images_are_counted(refused: Refused, ours: Path) -> None:
-    """Ten are named with their reasons, the others only counted; an only one is named alone."""
+    """Ten are named with their reasons, the others only counted, where no report names them; an
+    only one is named alone.
+    """
     Path("own").mkdir()
     for number in range(12):
         Path(f"own/p{number:02}.png").write_text("<html>404</html>")
     message = refused("upscale", "--weights", ours, "--images", "own", "--out", "large")
     assert message.startswith("error: not made: 12 of 12 images:\n  own/p00.png is no image")
-    assert message.endswith("\n  and 2 more")
+    assert message.endswith("\n  and 2 more\n(--report names all)")
     assert message.count("own/p") == 10
     only = refused("upscale", "--weights", ours, "--images", "own/p03.png", "--out", "large")
     assert only.startswith("error: own/p03.png is no image")
@@ -352,6 +354,23 @@ def test_what_is_out_of_range_is_warned_of(
     assert capsys.readouterr() == ("", "")
     with Path("large.csv").open(encoding="utf-8", newline="") as file:
         assert [row["range"] for row in csv.DictReader(file)] == ["", INVERTED]
+
+
+def test_a_terminal_sees_how_far_an_image_is(
+    ours: Path,
+    make_image: MakeImage,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By parts, if it has several; a log does not."""
+    Path("a.png").write_bytes(encode_png(make_image(0, 32, 32)))
+    common = ["upscale", "a.png", "-o", "large", "--weights", str(ours), "--tile", "16"]
+    main(common)
+    assert "part" not in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    main([*common, "--overwrite"])
+    told = re.findall(r"part \d of \d", capsys.readouterr().err)
+    assert list(dict.fromkeys(told)) == [f"part {each} of 4" for each in range(1, 5)]
 
 
 ENDLESS = """
