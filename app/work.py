@@ -74,6 +74,9 @@ def enhance(
 ) -> Result:
     """Enhance a file as `srpipe upscale` does; `progress` is told as by `upscale_bytes`.
 
+    `early` is called once, with the lock held, if the method has an interval; what it raises ends
+    the work.
+
     Raises:
         SrpipeError: as for `upscale_bytes`; more than `MOST_PIXELS` are refused.
     """

@@ -17,7 +17,7 @@ function start(root) {
   let zoom = 1;
   let middle = { x: 0.5, y: 0.5 }; // of the picture, in the middle of each window
   let size = { width: 1, height: 1 };
-  let shown = new Map(); // what `panel` made, by name and source
+  let shown = new Map(); // what `panel` made, by all that it was given
 
   function draw() {
     zoom = Math.min(MOST, Math.max(1, zoom));

@@ -178,7 +178,12 @@ def enhance(
         try:
             with memory.guarded(f"enhancing {source}", f"{LESS}."):
                 row = _enhanced(
-                    *(source, target, method, sixteen_bit, overwrite, progress),
+                    source,
+                    target,
+                    method,
+                    sixteen_bit,
+                    overwrite,
+                    progress,
                     figures=figures,
                     added=added,
                 )
